@@ -1,0 +1,38 @@
+"""The errors a user can meet. `cli.py` turns each into one line and its exit code."""
+
+import difflib
+from collections.abc import Iterable
+
+
+class BenchError(Exception):
+    """Base of every expected failure. The message names the thing, what is wrong and what to do."""
+
+    exit_code = 2
+
+
+class UsageError(BenchError):
+    """The command or its input is wrong: unknown name, missing file, empty dataset."""
+
+
+class FormatError(BenchError):
+    """A model, dataset or result file is damaged, hostile or uses something unsupported."""
+
+
+class DeviceError(BenchError):
+    """A device cannot be reached, or a command on it failed."""
+
+    exit_code = 3
+
+
+class TrialError(BenchError):
+    """A trial ran but its output cannot be trusted or understood."""
+
+    exit_code = 3
+
+
+def unknown_name(kind: str, name: str, known: Iterable[str]) -> UsageError:
+    """UsageError for a name that is not in `known`, with the nearest names suggested."""
+    known = sorted(known)
+    near = difflib.get_close_matches(name, known, n=3, cutoff=0.5)
+    hint = f"did you mean {' or '.join(near)}?" if near else f"known: {', '.join(known)}"
+    return UsageError(f"unknown {kind} '{name}': {hint}")

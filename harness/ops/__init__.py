@@ -1,0 +1,126 @@
+"""The op vocabulary: for each op a shape rule, a NumPy reference and a count of multiply-accumulates.
+
+One file per op family; each registers its ops with `@op("Name", …)`. The reference is written for reading: it is
+what passes and kernels are compared against, and what `fold_constants` evaluates.
+
+    op                inputs                          attributes
+    Conv2D            x NHWC, weights OHWI, [bias]    stride (h, w), padding, dilation (h, w), activation
+    DepthwiseConv2D   x NHWC, weights 1HWC, [bias]    stride, padding, dilation, activation, multiplier
+    FullyConnected    x (…, in), weights (out, in), [bias]   activation; x is flattened to (batch, in)
+    MatMul            a, b                            transpose_a, transpose_b
+    BiasAdd           x, bias                         —
+    BatchNorm         x, gamma, beta, mean, variance  epsilon
+    AveragePool2D     x NHWC                          filter (h, w), stride, padding, activation; padding not counted
+    MaxPool2D         x NHWC                          filter, stride, padding, activation
+    Add Sub Mul       a, b (broadcast)                activation
+    Rsqrt             x
+    Relu Relu6        x
+    Softmax           x, over the last axis           beta
+    Reshape           x, [shape const]                shape: used when there is no second input
+    Squeeze           x                               axes: () means all of length 1
+    Transpose         x, perm const
+    Pad               x, paddings const (rank, 2)     value: 0.0
+    Mean              x, axes const                   keep_dims
+    Concatenation     x…                              axis, activation
+    Quantize Dequantize   x
+    Identity PlaceholderWithDefault CheckNumerics StopGradient   x, passed through
+
+`padding` is "SAME" or "VALID" (TensorFlow's rule) or explicit ((top, bottom), (left, right)).
+`activation` is None, "relu", "relu6" or "relu_n1_to_1". Attributes left out take the defaults that the op's file gives.
+"""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from harness.errors import FormatError
+from harness.graph import OPTIONAL, Graph, Node, Tensor
+
+Shape = tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class OpSpec:
+    """What the project knows of an op, independent of any runtime.
+
+    infer(node, inputs) → [(shape, dtype)] of the outputs; reference(node, arrays) → output arrays, float32
+    arithmetic; macs(node, inputs, output shape) → multiply-accumulates. Inputs left out are None.
+    """
+
+    infer: Callable[[Node, Sequence[Tensor | None]], list[tuple[Shape, np.dtype]]]
+    reference: Callable[[Node, Sequence[np.ndarray | None]], list[np.ndarray]]
+    macs: Callable[[Node, Sequence[Tensor | None], Shape], int]
+
+
+OPS: dict[str, OpSpec] = {}
+
+
+def op(*names: str):
+    """Class decorator: registers the class's `infer`, `reference` and, if any, `macs` under these op names."""
+
+    def register(cls):
+        macs = getattr(cls, "macs", lambda node, inputs, out: 0)
+        for name in names:
+            OPS[name] = OpSpec(cls.infer, cls.reference, macs)
+        return cls
+
+    return register
+
+
+def spec(node: Node) -> OpSpec:
+    """The node's OpSpec; FormatError naming op and node where it is not known."""
+    if node.op not in OPS:
+        raise FormatError(f"op '{node.op}' (node '{node.name}') is not supported")
+    return OPS[node.op]
+
+
+def infer_shapes(graph: Graph) -> Graph:
+    """Fills in shape and dtype of every activation, in execution order. Returns the same graph.
+
+    Raises FormatError naming the node where inputs do not fit the op.
+    """
+    for node in graph.execution_order():
+        inputs = [graph.tensors[n] if n != OPTIONAL else None for n in node.inputs]
+        for name, (shape, dtype) in zip(node.outputs, _infer_node(node, inputs), strict=True):
+            tensor = graph.tensors[name]
+            tensor.shape = tuple(int(d) for d in shape)
+            if tensor.quant is None:  # a quantized tensor already says its dtype
+                tensor.dtype = np.dtype(dtype)
+    return graph
+
+
+def _infer_node(node: Node, inputs: list[Tensor | None]) -> list[tuple[Shape, np.dtype]]:
+    infer = spec(node).infer
+    for tensor in inputs:
+        if tensor is not None and tensor.shape is None:
+            raise FormatError(f"node '{node.name}' ({node.op}): the shape of '{tensor.name}' is not known")
+    try:
+        return infer(node, inputs)
+    except (ValueError, IndexError, TypeError, KeyError, AttributeError, ZeroDivisionError) as error:
+        raise FormatError(f"node '{node.name}' ({node.op}): inputs do not fit: {error}") from error
+
+
+def run_reference(
+    graph: Graph, feeds: dict[str, np.ndarray], fetch: Sequence[str] | None = None
+) -> dict[str, np.ndarray]:
+    """Runs a float graph with the NumPy references; returns the arrays of `fetch` (default: the outputs)."""
+    values = {name: t.data for name, t in graph.tensors.items() if t.is_const} | feeds
+    for node in graph.execution_order():
+        arrays = [values[n] if n != OPTIONAL else None for n in node.inputs]
+        values.update(zip(node.outputs, spec(node).reference(node, arrays), strict=True))
+    return {name: values[name] for name in fetch or graph.outputs}
+
+
+def node_macs(graph: Graph, node: Node) -> int:
+    """Multiply-accumulates of one inference of this node; needs inferred shapes."""
+    inputs = [graph.tensors[n] if n != OPTIONAL else None for n in node.inputs]
+    return spec(node).macs(node, inputs, graph.tensors[node.outputs[0]].shape)
+
+
+for _module in pkgutil.iter_modules(__path__):
+    importlib.import_module(f"{__name__}.{_module.name}")

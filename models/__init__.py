@@ -1,0 +1,58 @@
+"""Recipes: one file per model, found by its name.
+
+A recipe module defines `RECIPE`, a `Recipe`. `load(name)` imports `models/<name>.py`; `names()` lists the folder.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from harness.graph import Graph
+
+FOLDER = Path(__file__).parent
+
+
+@dataclass(frozen=True)
+class Preprocess:
+    """How an image or a stored tensor becomes the model's real-valued input: real = (stored − mean) / std.
+
+    Images: central `crop` fraction, bilinear `resize` to (height, width), `channels` 3 (RGB) or 1 (grey); then
+    (pixel − mean) / std per channel. Raw `.bin` tensors: `dtype` "int8", "uint8" or "float32" in the model's input
+    shape; mean and std are then the quantization's zero point and 1/scale. label_offset is added to a dataset's
+    label to get the model's class index (1 for a 1001-class ImageNet model).
+    """
+
+    crop: float = 1.0
+    resize: tuple[int, int] | None = None
+    channels: int = 3
+    mean: tuple[float, ...] = (0.0,)
+    std: tuple[float, ...] = (1.0,)
+    dtype: str = "uint8"
+    label_offset: int = 0
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Everything needed to benchmark one model.
+
+    build: makes the float Graph from the recipe's own weights (None where only a weights file will do).
+    inputs, outputs: names to use with a GraphDef weights file. dataset: name of the default dataset, which is a
+    function in `harness/datasets.py`'s catalogue, or None. labels: class names by index. published: figures
+    from the literature with their source, such as {"top1": 0.709}.
+    """
+
+    name: str
+    description: str
+    preprocess: Preprocess
+    build: Callable[[], Graph] | None = None
+    inputs: tuple[str, ...] = ()
+    outputs: tuple[str, ...] = ()
+    input_shape: tuple[int, ...] = ()
+    dataset: str | None = None
+    labels: tuple[str, ...] = ()
+    licence: str = ""
+    published: dict[str, object] = field(default_factory=dict)
