@@ -1,0 +1,36 @@
+/* ISA variants of the hot kernels.
+ *
+ * A variant is one line in isa.def and one file named *_<name>.c that defines `const struct qb_isa qb_isa_<name>`.
+ * It names only the kernels it brings: one left NULL is taken from the nearest line above it that can run here, so
+ * a variant with a single kernel is complete. Only data: no code of a variant runs before its features are checked.
+ */
+#ifndef QB_ISA_H
+#define QB_ISA_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "cpu.h"
+
+struct qb_gemm_s8;
+struct qb_gemm_f32;
+struct qb_depthwise_s8;
+struct qb_depthwise_f32;
+
+struct qb_isa {
+    const char *name;
+    uint32_t needs; /* QB_CPU_… flags that must all be there */
+    const struct qb_gemm_s8 *gemm_s8;
+    const struct qb_gemm_f32 *gemm_f32;
+    const struct qb_depthwise_s8 *depthwise_s8;
+    const struct qb_depthwise_f32 *depthwise_f32;
+};
+
+/* The variants built into this binary, least preferred first; *count is set. */
+const struct qb_isa *const *qb_isa_all(size_t *count);
+
+/* Fills `chosen` with the best variant that can run here, or with the one called `forced` unless that is NULL or empty,
+ * its NULL kernels filled from the lines above. Returns NULL, or why not. */
+const char *qb_isa_choose(const char *forced, struct qb_isa *chosen);
+
+#endif
