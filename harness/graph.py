@@ -265,9 +265,8 @@ def _verify_sources(graph: Graph, written: dict[str, str]) -> None:
     for node in graph.nodes:
         for name in node.inputs:
             if name != OPTIONAL and name not in sourced and not graph.tensors[name].is_const:
-                raise FormatError(
-                    f"graph '{graph.name}': node '{node.name}' ({node.op}) reads '{name}', which nothing writes"
-                )
+                where = f"graph '{graph.name}': node '{node.name}' ({node.op})"
+                raise FormatError(f"{where} reads '{name}', which nothing writes")
     for kind, listed in (("input", graph.inputs), ("output", graph.outputs)):
         for name in listed:
             if name not in graph.tensors:

@@ -1,7 +1,7 @@
 """The op vocabulary: for each op a shape rule, a NumPy reference and a count of multiply-accumulates.
 
-One file per op family; each registers its ops with `@op("Name", …)`. The reference is written for reading: it is
-what passes and kernels are compared against, and what `fold_constants` evaluates.
+One file per op family; each registers its ops with `@op("Name", …)`. The reference is written for reading:
+it is what passes and kernels are compared against, and what `fold_constants` evaluates.
 
     op                inputs                          attributes
     Conv2D            x NHWC, weights OHWI, [bias]    stride (h, w), padding, dilation (h, w), activation
@@ -10,7 +10,7 @@ what passes and kernels are compared against, and what `fold_constants` evaluate
     MatMul            a, b                            transpose_a, transpose_b
     BiasAdd           x, bias                         —
     BatchNorm         x, gamma, beta, mean, variance  epsilon
-    AveragePool2D     x NHWC                          filter (h, w), stride, padding, activation; padding not counted
+    AveragePool2D     x NHWC                          filter (h, w), stride, padding, activation; pads not counted
     MaxPool2D         x NHWC                          filter, stride, padding, activation
     Add Sub Mul       a, b (broadcast)                activation
     Rsqrt             x
@@ -26,7 +26,8 @@ what passes and kernels are compared against, and what `fold_constants` evaluate
     Identity PlaceholderWithDefault CheckNumerics StopGradient   x, passed through
 
 `padding` is "SAME" or "VALID" (TensorFlow's rule) or explicit ((top, bottom), (left, right)).
-`activation` is None, "relu", "relu6" or "relu_n1_to_1". Attributes left out take the defaults that the op's file gives.
+`activation` is None, "relu", "relu6" or "relu_n1_to_1". Attributes left out take the defaults that the op's
+file gives.
 """
 
 from __future__ import annotations
@@ -61,7 +62,7 @@ OPS: dict[str, OpSpec] = {}
 
 
 def op(*names: str):
-    """Class decorator: registers the class's `infer`, `reference` and, if any, `macs` under these op names."""
+    """Class decorator: registers the class's infer, reference and, if any, macs under these op names."""
 
     def register(cls):
         macs = getattr(cls, "macs", lambda node, inputs, out: 0)

@@ -1,0 +1,69 @@
+"""Conv2D and DepthwiseConv2D."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from harness.ops import op
+from harness.ops.activations import activate
+from harness.ops.windows import node_padding, windows
+
+
+def _check(node, x, weights, bias, channels_in, channels_out):
+    if len(x.shape) != 4 or len(weights.shape) != 4:
+        raise ValueError(f"needs input and weights of rank 4, not {x.shape} and {weights.shape}")
+    if channels_in[0] != channels_in[1]:
+        raise ValueError(f"input has {channels_in[0]} channels, the weights expect {channels_in[1]}")
+    if bias is not None and tuple(bias.shape) != (channels_out,):
+        raise ValueError(f"bias has shape {bias.shape}, expected ({channels_out},)")
+
+
+@op("Conv2D")
+class Conv2D:
+    """y[n, i, j, o] = Σ x[n, i·s + ky·d, j·s + kx·d, c] · w[o, ky, kx, c] + b[o] (cross-correlation)."""
+
+    @staticmethod
+    def infer(node, inputs):
+        x, weights, bias = (*inputs, None)[:3]
+        out_channels, *window, depth = weights.shape
+        _check(node, x, weights, bias, (x.shape[3], depth), out_channels)
+        _, size = node_padding(node, x.shape[1:3], tuple(window))
+        return [((x.shape[0], *size, out_channels), x.dtype)]
+
+    @staticmethod
+    def reference(node, arrays):
+        x, weights, bias = (*arrays, None)[:3]
+        view = windows(node, x, weights.shape[1:3], 0.0)
+        y = np.tensordot(view, weights, axes=([3, 4, 5], [3, 1, 2])).astype(np.float32)
+        return [activate(node, y if bias is None else y + bias)]
+
+    @staticmethod
+    def macs(node, inputs, out):
+        return int(np.prod(out) * np.prod(inputs[1].shape[1:]))
+
+
+@op("DepthwiseConv2D")
+class DepthwiseConv2D:
+    """One filter per channel; output channel c·multiplier + m reads input channel c."""
+
+    @staticmethod
+    def infer(node, inputs):
+        x, weights, bias = (*inputs, None)[:3]
+        _, *window, out_channels = weights.shape
+        _check(
+            node, x, weights, bias, (x.shape[3] * node.attrs.get("multiplier", 1), out_channels), out_channels
+        )
+        _, size = node_padding(node, x.shape[1:3], tuple(window))
+        return [((x.shape[0], *size, out_channels), x.dtype)]
+
+    @staticmethod
+    def reference(node, arrays):
+        x, weights, bias = (*arrays, None)[:3]
+        view = windows(node, x, weights.shape[1:3], 0.0)
+        view = np.repeat(view, node.attrs.get("multiplier", 1), axis=3)
+        y = np.einsum("nhwckl,klc->nhwc", view, weights[0], optimize=True).astype(np.float32)
+        return [activate(node, y if bias is None else y + bias)]
+
+    @staticmethod
+    def macs(node, inputs, out):
+        return int(np.prod(out) * np.prod(inputs[1].shape[1:3]))

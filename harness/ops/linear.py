@@ -1,0 +1,93 @@
+"""FullyConnected, MatMul, BiasAdd and BatchNorm."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from harness.ops import op
+from harness.ops.activations import activate
+
+
+@op("FullyConnected")
+class FullyConnected:
+    """y = x · Wᵀ + b; x is flattened to (batch, in)."""
+
+    @staticmethod
+    def infer(node, inputs):
+        x, weights, bias = (*inputs, None)[:3]
+        outputs, depth = weights.shape
+        if np.prod(x.shape) % depth:
+            raise ValueError(f"input {x.shape} does not divide into rows of {depth}")
+        if bias is not None and tuple(bias.shape) != (outputs,):
+            raise ValueError(f"bias has shape {bias.shape}, expected ({outputs},)")
+        return [((int(np.prod(x.shape)) // depth, outputs), x.dtype)]
+
+    @staticmethod
+    def reference(node, arrays):
+        x, weights, bias = (*arrays, None)[:3]
+        y = x.reshape(-1, weights.shape[1]) @ weights.T
+        return [activate(node, y if bias is None else y + bias)]
+
+    @staticmethod
+    def macs(node, inputs, out):
+        return int(np.prod(out) * inputs[1].shape[1])
+
+
+@op("MatMul")
+class MatMul:
+    @staticmethod
+    def _operands(node, shapes_or_arrays, swap):
+        a, b = shapes_or_arrays
+        return (
+            swap(a) if node.attrs.get("transpose_a") else a,
+            swap(b) if node.attrs.get("transpose_b") else b,
+        )
+
+    @staticmethod
+    def infer(node, inputs):
+        a, b = MatMul._operands(node, [t.shape for t in inputs], lambda s: s[::-1])
+        if len(a) != 2 or len(b) != 2 or a[1] != b[0]:
+            raise ValueError(f"cannot multiply {a} by {b}")
+        return [((a[0], b[1]), inputs[0].dtype)]
+
+    @staticmethod
+    def reference(node, arrays):
+        a, b = MatMul._operands(node, arrays, np.transpose)
+        return [a @ b]
+
+    @staticmethod
+    def macs(node, inputs, out):
+        return int(np.prod(out) * np.prod(inputs[0].shape) // out[0])
+
+
+@op("BiasAdd")
+class BiasAdd:
+    @staticmethod
+    def infer(node, inputs):
+        x, bias = inputs
+        if tuple(bias.shape) != (x.shape[-1],):
+            raise ValueError(f"bias has shape {bias.shape}, expected ({x.shape[-1]},)")
+        return [(x.shape, x.dtype)]
+
+    @staticmethod
+    def reference(node, arrays):
+        return [arrays[0] + arrays[1]]
+
+
+@op("BatchNorm")
+class BatchNorm:
+    """γ · (x − μ) / √(σ² + ε) + β over the last axis (Ioffe & Szegedy 2015), with fixed statistics."""
+
+    @staticmethod
+    def infer(node, inputs):
+        x, *parameters = inputs
+        for tensor in parameters:
+            if tuple(tensor.shape) != (x.shape[-1],):
+                raise ValueError(f"'{tensor.name}' has shape {tensor.shape}, expected ({x.shape[-1]},)")
+        return [(x.shape, x.dtype)]
+
+    @staticmethod
+    def reference(node, arrays):
+        x, gamma, beta, mean, variance = arrays
+        factor = gamma / np.sqrt(variance + np.float32(node.attrs.get("epsilon", 1e-3)))
+        return [(x - mean) * factor + beta]
