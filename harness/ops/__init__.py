@@ -10,7 +10,7 @@ it is what passes and kernels are compared against, and what `fold_constants` ev
     MatMul            a, b                            transpose_a, transpose_b
     BiasAdd           x, bias                         —
     BatchNorm         x, gamma, beta, mean, variance  epsilon
-    AveragePool2D     x NHWC                          filter (h, w), stride, padding, activation; pads not counted
+    AveragePool2D     x NHWC                          filter (h, w), stride, padding, activation
     MaxPool2D         x NHWC                          filter, stride, padding, activation
     Add Sub Mul       a, b (broadcast)                activation
     Rsqrt             x
@@ -26,8 +26,8 @@ it is what passes and kernels are compared against, and what `fold_constants` ev
     Identity PlaceholderWithDefault CheckNumerics StopGradient   x, passed through
 
 `padding` is "SAME" or "VALID" (TensorFlow's rule) or explicit ((top, bottom), (left, right)).
-`activation` is None, "relu", "relu6" or "relu_n1_to_1". Attributes left out take the defaults that the op's
-file gives.
+Padding never counts in an average. `activation` is None, "relu", "relu6" or "relu_n1_to_1". Attributes left
+out take the defaults that the op's file gives.
 """
 
 from __future__ import annotations

@@ -1,0 +1,227 @@
+"""Graph → model file. The format is specified in runtime/include/format.def; this module follows it.
+
+The file is canonical: the same graph gives the same bytes whatever the target, so a model is identified by
+its hash and pushed to a device once.
+"""
+
+from __future__ import annotations
+
+import os
+import zlib
+from collections.abc import Iterable
+from pathlib import Path
+
+import numpy as np
+
+from harness.errors import FormatError
+from harness.formats import align, constants, record, records, runtime_ops
+from harness.graph import OPTIONAL, Graph, Node, Tensor
+from harness.ops.windows import node_padding, window_attrs
+from harness.planner import plan
+
+SECTIONS = ("tensors", "nodes", "links", "scales", "zero_points", "strings", "data")
+_DTYPES = {"float32": "F32", "int8": "S8", "uint8": "U8", "int32": "S32"}
+_ACTIVATIONS = {
+    None: "ACT_NONE",
+    "relu": "ACT_RELU",
+    "relu6": "ACT_RELU6",
+    "relu_n1_to_1": "ACT_RELU_N1_TO_1",
+}
+_WINDOWED = {"Conv2D", "DepthwiseConv2D", "AveragePool2D", "MaxPool2D"}
+MAGIC = b"QBMODEL\n"
+
+
+def pack(graph: Graph) -> bytes:
+    """The model file of a graph with inferred shapes.
+
+    Raises FormatError naming the node whose op, arithmetic, dtype or rank the runtime does not have.
+    """
+    return _Writer(graph).file()
+
+
+def write(graph: Graph, path: Path) -> None:
+    """`pack` to a file, whole or not at all."""
+    data = pack(graph)
+    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        part.write_bytes(data)
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def arithmetic(graph: Graph, node: Node) -> str:
+    """ "f32", "hybrid" or "int8": how the runtime computes this node, from the dtypes of its tensors."""
+    tensors = [graph.tensors[name] for name in (*node.inputs[:2], node.outputs[0]) if name != OPTIONAL]
+    quantized = [t.dtype == np.int8 for t in tensors]
+    if len(tensors) == 3 and quantized == [False, True, False]:
+        return "hybrid"
+    return "int8" if any(quantized) else "f32"
+
+
+class _Writer:
+    """Collects the sections of one model file."""
+
+    def __init__(self, graph: Graph) -> None:
+        self.graph = graph
+        self.order = graph.execution_order()
+        self.plan = plan(graph, self.order)
+        self.indices = {name: i for i, name in enumerate(self._tensor_names())}
+        self.links: list[int] = []
+        self.scales: list[float] = []
+        self.zero_points: list[int] = []
+        self.strings = bytearray()
+        self.data = bytearray()
+
+    def _tensor_names(self) -> Iterable[str]:
+        """Tensors in order of first use; those that no node and no graph output touches are left out."""
+        names = list(self.graph.inputs)
+        for node in self.order:
+            names += [*self._stored_inputs(node), *node.outputs]
+        return dict.fromkeys(name for name in [*names, *self.graph.outputs] if name != OPTIONAL)
+
+    def _stored_inputs(self, node: Node) -> list[str]:
+        """Inputs that the runtime reads: a Reshape's target is already its output's shape."""
+        return node.inputs[:1] if node.op == "Reshape" else node.inputs
+
+    def file(self) -> bytes:
+        kinds = records()
+        name = self._string(self.graph.name)
+        tensors = [self._tensor(self.graph.tensors[n]) for n in self.indices]
+        nodes = [self._node(node) for node in self.order]
+        inputs, outputs = (self._link(names) for names in (self.graph.inputs, self.graph.outputs))
+        sections = {
+            "tensors": np.array(tensors, kinds["tensor_record"]),
+            "nodes": np.array(nodes, kinds["node_record"]),
+            "links": np.array(self.links, "<u4"),
+            "scales": np.array(self.scales, "<f4"),
+            "zero_points": np.array(self.zero_points, "<i4"),
+            "strings": np.frombuffer(bytes(self.strings), np.uint8),
+            "data": np.frombuffer(bytes(self.data), np.uint8),
+        }
+        header = record(
+            "model_header",
+            magic=np.frombuffer(MAGIC, np.uint8),
+            version=constants()["MODEL_VERSION"],
+            header_size=kinds["model_header"].itemsize,
+            name=name,
+            arena_size=self.plan.arena_size,
+            inputs_first=inputs[0],
+            inputs_count=inputs[1],
+            outputs_first=outputs[0],
+            outputs_count=outputs[1],
+        )
+        return _assemble(header, sections)
+
+    def _string(self, text: str) -> int:
+        offset = len(self.strings)
+        self.strings += text.replace("\0", "").encode() + b"\0"
+        return offset
+
+    def _link(self, names: list[str]) -> tuple[int, int]:
+        first = len(self.links)
+        self.links += [constants()["NONE"] if n == OPTIONAL else self.indices[n] for n in names]
+        return first, len(names)
+
+    def _tensor(self, tensor: Tensor) -> np.ndarray:
+        tensor, rank = _narrowed(tensor), len(tensor.shape)
+        if str(tensor.dtype) not in _DTYPES or rank > constants()["MAX_RANK"]:
+            raise FormatError(
+                f"tensor '{tensor.name}' is {tensor.dtype} of rank {rank}: the runtime stores "
+                f"{', '.join(_DTYPES)} up to rank {constants()['MAX_RANK']}"
+            )
+        first = len(self.scales)
+        if tensor.quant is not None:
+            self.scales += tensor.quant.scale.tolist()
+            self.zero_points += tensor.quant.zero_point.tolist()
+        axis = tensor.quant.axis if tensor.quant is not None else None
+        return record(
+            "tensor_record",
+            name=self._string(tensor.name),
+            dtype=constants()[_DTYPES[str(tensor.dtype)]],
+            rank=rank,
+            kind=constants()["CONSTANT" if tensor.is_const else "ACTIVATION"],
+            dims=(*tensor.shape, *[1] * (constants()["MAX_RANK"] - rank)),
+            offset=self._constant(tensor.data) if tensor.is_const else self.plan.offsets[tensor.name],
+            size=tensor.nbytes,
+            quant_first=first,
+            quant_count=len(self.scales) - first,
+            quant_axis=-1 if axis is None else axis,
+        )
+
+    def _constant(self, data: np.ndarray) -> int:
+        self.data += bytes(align(len(self.data)) - len(self.data))
+        offset = len(self.data)
+        self.data += np.ascontiguousarray(data, data.dtype.newbyteorder("<")).tobytes()
+        return offset
+
+    def _node(self, node: Node) -> np.ndarray:
+        where = f"node '{node.name}' ({node.op})"
+        known = runtime_ops().get(node.op)
+        if known is None:
+            raise FormatError(f"{where}: the runtime has no such op")
+        kind = arithmetic(self.graph, node)
+        if kind not in known.arithmetics:
+            raise FormatError(f"{where}: the runtime has no {kind} arithmetic for it")
+        inputs, outputs = self._link(self._stored_inputs(node)), self._link(node.outputs)
+        return record(
+            "node_record",
+            op=known.code,
+            activation=constants()[_ACTIVATIONS[node.attrs.get("activation")]],
+            arithmetic=constants()[f"ARITH_{kind.upper()}"],
+            name=self._string(node.name),
+            inputs_first=inputs[0],
+            inputs_count=inputs[1],
+            outputs_first=outputs[0],
+            outputs_count=outputs[1],
+            **self._attributes(node),
+        )
+
+    def _attributes(self, node: Node) -> dict[str, object]:
+        """The node record's op-specific fields."""
+        tensors = self.graph.tensors
+        if node.op in _WINDOWED:
+            size = tensors[node.inputs[0]].shape[1:3]
+            window = node.attrs["filter"] if "filter" in node.attrs else tensors[node.inputs[1]].shape[1:3]
+            (stride_h, stride_w), (dilation_h, dilation_w), _ = window_attrs(node)
+            ((top, bottom), (left, right)), _ = node_padding(node, size, window)
+            return {
+                "stride_h": stride_h,
+                "stride_w": stride_w,
+                "dilation_h": dilation_h,
+                "dilation_w": dilation_w,
+                "pad_top": top,
+                "pad_bottom": bottom,
+                "pad_left": left,
+                "pad_right": right,
+                "filter_h": window[0],
+                "filter_w": window[1],
+            }
+        if node.op == "Concatenation":
+            return {"axis": node.attrs["axis"] % len(tensors[node.outputs[0]].shape)}
+        if node.op == "Softmax":
+            return {"beta": node.attrs.get("beta", 1.0)}
+        return {}
+
+
+def _narrowed(tensor: Tensor) -> Tensor:
+    """int64 constants (axes, paddings) as the int32 that the runtime reads."""
+    if tensor.dtype == np.int64 and tensor.is_const and np.all(np.abs(tensor.data) < 2**31):
+        return Tensor(tensor.name, tensor.shape, np.dtype(np.int32), tensor.data.astype(np.int32))
+    return tensor
+
+
+def _assemble(header: np.ndarray, sections: dict[str, np.ndarray]) -> bytes:
+    """Lays the sections out one after the other and fills in offsets, sizes and checksums."""
+    body = bytearray()
+    start = align(int(header["header_size"]))
+    for i, name in enumerate(SECTIONS):
+        body += bytes(align(len(body)) - len(body))
+        header["sections"][i] = (start + len(body), len(sections[name]))
+        body += sections[name].tobytes()
+    tables_size = int(header["sections"][-1]["offset"]) - start
+    header["file_size"] = start + len(body)
+    header["tables_crc32"] = zlib.crc32(body[:tables_size])
+    header["data_crc32"] = zlib.crc32(body[tables_size:])
+    header["header_crc32"] = zlib.crc32(header.tobytes())
+    return header.tobytes() + bytes(start - header.nbytes) + bytes(body)
