@@ -1,0 +1,1 @@
+"""Graph → files that other runtimes and viewers open; one module per format."""
