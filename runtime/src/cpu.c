@@ -1,0 +1,75 @@
+#include "cpu.h"
+
+#include <stdbool.h>
+
+#if defined(__aarch64__) || defined(__arm__)
+#include <sys/auxv.h>
+#endif
+#if defined(__x86_64__)
+#include <cpuid.h>
+#endif
+
+#if defined(__aarch64__)
+
+/* Bits of AT_HWCAP and AT_HWCAP2 (Linux, arch/arm64/include/uapi/asm/hwcap.h). */
+#define ARM64_HWCAP_ASIMD (1ul << 1)
+#define ARM64_HWCAP_ASIMDDP (1ul << 20)
+#define ARM64_HWCAP2_I8MM (1ul << 13)
+
+uint32_t qb_cpu_features(void)
+{
+    const unsigned long hwcap = getauxval(AT_HWCAP);
+    const unsigned long hwcap2 = getauxval(AT_HWCAP2);
+    return ((hwcap & ARM64_HWCAP_ASIMD) != 0 ? QB_CPU_NEON : 0) |
+           ((hwcap & ARM64_HWCAP_ASIMDDP) != 0 ? QB_CPU_DOTPROD : 0) |
+           ((hwcap2 & ARM64_HWCAP2_I8MM) != 0 ? QB_CPU_I8MM : 0);
+}
+
+const char *qb_cpu_arch(void)
+{
+    return "aarch64";
+}
+
+#elif defined(__arm__)
+
+/* Bits of AT_HWCAP (Linux, arch/arm/include/uapi/asm/hwcap.h). */
+#define ARM_HWCAP_NEON (1ul << 12)
+#define ARM_HWCAP_VFPV4 (1ul << 16)
+
+uint32_t qb_cpu_features(void)
+{
+    const unsigned long both = ARM_HWCAP_NEON | ARM_HWCAP_VFPV4;
+    return (getauxval(AT_HWCAP) & both) == both ? QB_CPU_NEON : 0;
+}
+
+const char *qb_cpu_arch(void)
+{
+    return "armv7";
+}
+
+#elif defined(__x86_64__)
+
+/* Whether the operating system saves the XMM and YMM registers: OSXSAVE, then bits 1 and 2 of XCR0. */
+static bool saves_ymm(uint32_t leaf1_ecx)
+{
+    if ((leaf1_ecx & bit_OSXSAVE) == 0) return false;
+    uint32_t low, high;
+    __asm__("xgetbv" : "=a"(low), "=d"(high) : "c"(0));
+    return (low & 6) == 6;
+}
+
+uint32_t qb_cpu_features(void)
+{
+    uint32_t eax, ebx, ecx, edx;
+    if (!__get_cpuid(1, &eax, &ebx, &ecx, &edx) || !saves_ymm(ecx)) return 0;
+    uint32_t features = (ecx & bit_FMA) != 0 ? QB_CPU_FMA : 0;
+    if (__get_cpuid_count(7, 0, &eax, &ebx, &ecx, &edx) && (ebx & bit_AVX2) != 0) features |= QB_CPU_AVX2;
+    return features;
+}
+
+const char *qb_cpu_arch(void)
+{
+    return "x86_64";
+}
+
+#endif

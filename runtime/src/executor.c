@@ -1,0 +1,239 @@
+/* From a checked model to steps that run: memory, tensors, one prepare per node.
+ *
+ * Start reading at qb_session_create, then qb_session_run.
+ */
+#include "executor.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "error.h"
+#include "ops.h"
+
+/* What prepare functions talk to while a session is built. */
+struct qb_builder {
+    qb_session *session;
+    qb_error *error;
+    size_t scratch_size;
+};
+
+/* The head of every allocation; the memory handed out follows at the next multiple of QB_ALIGNMENT. */
+struct qb_block {
+    struct qb_block *next;
+};
+
+/* Zeroed, aligned, freed with the session. calloc leaves untouched pages unused, so a generous arena costs nothing. */
+static void *session_alloc(qb_session *session, size_t bytes)
+{
+    if (bytes > QB_MEMORY_LIMIT - session->allocated) return NULL;
+    struct qb_block *block = calloc(1, sizeof *block + QB_ALIGNMENT + bytes);
+    if (block == NULL) return NULL;
+    block->next = session->blocks;
+    session->blocks = block;
+    session->allocated += bytes;
+    const uintptr_t after = (uintptr_t)(block + 1);
+    return (void *)((after + QB_ALIGNMENT - 1) / QB_ALIGNMENT * QB_ALIGNMENT);
+}
+
+void *qb_alloc(qb_builder *builder, size_t bytes)
+{
+    void *memory = session_alloc(builder->session, bytes);
+    if (memory == NULL) {
+        qb_fail(builder->error, "%s: out of memory for another %zu bytes", builder->session->model->path, bytes);
+    }
+    return memory;
+}
+
+void qb_want_scratch(qb_builder *builder, size_t bytes)
+{
+    if (bytes > builder->scratch_size) builder->scratch_size = bytes;
+}
+
+bool qb_refuse(qb_builder *builder, const qb_step *step, const char *format, ...)
+{
+    const qb_session *session = builder->session;
+    char reason[256];
+    va_list args;
+    va_start(args, format);
+    vsnprintf(reason, sizeof reason, format, args);
+    va_end(args);
+    return qb_fail(builder->error, "%s: node %td '%s' (%s): %s", session->model->path, step - session->steps,
+                   step->name, qb_op_find(step->node->op)->name, reason);
+}
+
+const struct qb_isa *qb_builder_isa(const qb_builder *builder)
+{
+    return &builder->session->isa;
+}
+
+static void fill_tensor(qb_tensor *tensor, const qb_model *model, const qb_tensor_record *record, uint8_t *arena)
+{
+    tensor->name = model->strings + record->name;
+    tensor->rank = record->rank;
+    tensor->dtype = record->dtype;
+    tensor->kind = record->kind;
+    tensor->size = (size_t)record->size;
+    tensor->count = tensor->size / qb_dtype_size(record->dtype);
+    for (int i = 0; i < QB_MAX_RANK; i++) tensor->dims[i] = record->dims[i];
+    tensor->quant_count = record->quant_count;
+    tensor->quant_axis = record->quant_axis;
+    tensor->scales = model->scales + record->quant_first;
+    tensor->zero_points = model->zero_points + record->quant_first;
+    /* Kernels never write to constants: no node has one as its output (model_check.c). */
+    const uint8_t *base = record->kind == QB_CONSTANT ? model->data : arena;
+    tensor->data = (void *)(uintptr_t)(base + record->offset);
+}
+
+/* Pointers to the tensors that `count` links from `first` name; NULL for a link left out. */
+static void fill_links(qb_session *session, qb_tensor **pointers, uint32_t first, uint32_t count)
+{
+    for (uint32_t i = 0; i < count; i++) {
+        const uint32_t tensor = session->model->links[first + i];
+        pointers[i] = tensor == QB_NONE ? NULL : &session->tensors[tensor];
+    }
+}
+
+static void fill_steps(qb_session *session, qb_tensor **pointers)
+{
+    const qb_model *model = session->model;
+    for (uint32_t i = 0; i < model->node_count; i++) {
+        const qb_node_record *node = &model->nodes[i];
+        qb_step *step = &session->steps[i];
+        step->node = node;
+        step->name = model->strings + node->name;
+        step->in_count = node->inputs_count;
+        step->out_count = node->outputs_count;
+        step->in = pointers;
+        pointers += node->inputs_count;
+        step->out = pointers;
+        pointers += node->outputs_count;
+        fill_links(session, step->in, node->inputs_first, node->inputs_count);
+        fill_links(session, step->out, node->outputs_first, node->outputs_count);
+    }
+}
+
+/* How many tensor pointers all steps and the model itself hold. Nodes may share links, so this can exceed their number. */
+static uint64_t count_pointers(const qb_model *model)
+{
+    uint64_t count = (uint64_t)model->header->inputs_count + model->header->outputs_count;
+    for (uint32_t i = 0; i < model->node_count; i++) {
+        count += (uint64_t)model->nodes[i].inputs_count + model->nodes[i].outputs_count;
+    }
+    return count;
+}
+
+static bool allocate(qb_session *session, qb_error *error)
+{
+    const qb_model *model = session->model;
+    const qb_model_header *header = model->header;
+    const uint64_t pointer_count = count_pointers(model);
+    const uint64_t tensors_size = (uint64_t)model->tensor_count * sizeof *session->tensors;
+    const uint64_t steps_size = (uint64_t)model->node_count * sizeof *session->steps;
+    qb_tensor **pointers = NULL;
+    uint8_t *arena = NULL;
+    if (tensors_size <= QB_MEMORY_LIMIT && steps_size <= QB_MEMORY_LIMIT &&
+        pointer_count <= QB_MEMORY_LIMIT / sizeof *pointers) {
+        session->tensors = session_alloc(session, (size_t)tensors_size);
+        session->steps = session_alloc(session, (size_t)steps_size);
+        pointers = session_alloc(session, (size_t)pointer_count * sizeof *pointers);
+        arena = session_alloc(session, (size_t)header->arena_size);
+    }
+    if (session->tensors == NULL || session->steps == NULL || pointers == NULL || arena == NULL) {
+        return qb_fail(error, "%s: out of memory for %llu bytes of activations", model->path,
+                       (unsigned long long)header->arena_size);
+    }
+    for (uint32_t i = 0; i < model->tensor_count; i++) {
+        fill_tensor(&session->tensors[i], model, &model->tensors[i], arena);
+    }
+    session->inputs = pointers;
+    fill_links(session, session->inputs, header->inputs_first, header->inputs_count);
+    session->outputs = session->inputs + header->inputs_count;
+    fill_links(session, session->outputs, header->outputs_first, header->outputs_count);
+    fill_steps(session, session->outputs + header->outputs_count);
+    return true;
+}
+
+/* Lets each op prepare its node, then gives all steps one scratch area as large as the largest wish. */
+static bool prepare(qb_session *session, qb_error *error)
+{
+    qb_builder builder = {.session = session, .error = error};
+    const uint32_t count = session->model->node_count;
+    for (uint32_t i = 0; i < count; i++) {
+        qb_step *step = &session->steps[i];
+        if (!qb_op_find(step->node->op)->prepare(&builder, step)) return false;
+    }
+    void *scratch = qb_alloc(&builder, builder.scratch_size);
+    if (scratch == NULL) return false;
+    for (uint32_t i = 0; i < count; i++) session->steps[i].scratch = scratch;
+    return true;
+}
+
+qb_session *qb_session_create(const qb_model *model, const char *isa, qb_error *error)
+{
+    qb_session *session = calloc(1, sizeof *session);
+    if (session == NULL) {
+        qb_fail(error, "%s: out of memory", model->path);
+        return NULL;
+    }
+    session->model = model;
+    const char *refusal = qb_isa_choose(isa, &session->isa);
+    if (refusal != NULL) qb_fail(error, "ISA variant '%s': %s", isa, refusal);
+    if (refusal != NULL || !allocate(session, error) || !prepare(session, error)) {
+        qb_session_destroy(session);
+        return NULL;
+    }
+    return session;
+}
+
+void qb_session_destroy(qb_session *session)
+{
+    if (session == NULL) return;
+    while (session->blocks != NULL) {
+        struct qb_block *next = session->blocks->next;
+        free(session->blocks);
+        session->blocks = next;
+    }
+    free(session);
+}
+
+void qb_session_run(qb_session *session)
+{
+    const uint32_t count = session->model->node_count;
+    for (uint32_t i = 0; i < count; i++) session->steps[i].run(&session->steps[i]);
+}
+
+static qb_view view_of(const qb_tensor *tensor)
+{
+    qb_view view = {
+        .name = tensor->name,
+        .dtype = tensor->dtype,
+        .rank = tensor->rank,
+        .data = tensor->data,
+        .size = tensor->size,
+        .scale = tensor->quant_count == 1 ? tensor->scales[0] : 0.0f,
+        .zero_point = tensor->quant_count == 1 ? tensor->zero_points[0] : 0,
+    };
+    for (int i = 0; i < QB_MAX_RANK; i++) view.dims[i] = tensor->dims[i];
+    return view;
+}
+
+uint32_t qb_session_input_count(const qb_session *session)
+{
+    return session->model->header->inputs_count;
+}
+
+uint32_t qb_session_output_count(const qb_session *session)
+{
+    return session->model->header->outputs_count;
+}
+
+qb_view qb_session_input(const qb_session *session, uint32_t index)
+{
+    return view_of(session->inputs[index]);
+}
+
+qb_view qb_session_output(const qb_session *session, uint32_t index)
+{
+    return view_of(session->outputs[index]);
+}

@@ -1,0 +1,74 @@
+#include "checks.h"
+
+#include <math.h>
+#include <string.h>
+
+#include "../requantize.h"
+
+bool qb_check_counts(qb_builder *builder, const qb_step *step, uint32_t min_in, uint32_t max_in)
+{
+    if (step->in_count < min_in || step->in_count > max_in || step->out_count != 1) {
+        return qb_refuse(builder, step, "has %u inputs and %u outputs", step->in_count, step->out_count);
+    }
+    for (uint32_t i = 0; i < min_in; i++) {
+        if (step->in[i] == NULL) return qb_refuse(builder, step, "input %u is left out", i);
+    }
+    return true;
+}
+
+bool qb_check_dtype(qb_builder *builder, const qb_step *step, const qb_tensor *tensor, uint8_t dtype)
+{
+    if (tensor->dtype != dtype) return qb_refuse(builder, step, "tensor '%s' has the wrong dtype", tensor->name);
+    if (dtype == QB_S8 && (tensor->quant_count != 1 || tensor->quant_axis != -1)) {
+        return qb_refuse(builder, step, "tensor '%s' is not quantized per tensor", tensor->name);
+    }
+    return true;
+}
+
+bool qb_check_elementary(qb_builder *builder, const qb_step *step)
+{
+    const uint8_t dtype = step->node->arithmetic == QB_ARITH_F32 ? QB_F32 : QB_S8;
+    return qb_check_dtype(builder, step, step->in[0], dtype) && qb_check_dtype(builder, step, step->out[0], dtype);
+}
+
+bool qb_check_no_activation(qb_builder *builder, const qb_step *step)
+{
+    if (step->node->activation == QB_ACT_NONE) return true;
+    return qb_refuse(builder, step, "the op cannot have a fused activation");
+}
+
+bool qb_check_s32_const(qb_builder *builder, const qb_step *step, const qb_tensor *tensor, size_t count)
+{
+    if (tensor->kind == QB_CONSTANT && tensor->dtype == QB_S32 && tensor->count == count) return true;
+    return qb_refuse(builder, step, "tensor '%s' should be a constant of %zu int32", tensor->name, count);
+}
+
+bool qb_same_shape(const qb_tensor *a, const qb_tensor *b)
+{
+    return a->rank == b->rank && memcmp(a->dims, b->dims, sizeof a->dims) == 0;
+}
+
+bool qb_same_quantization(const qb_tensor *a, const qb_tensor *b)
+{
+    return a->quant_count == 1 && b->quant_count == 1 && a->scales[0] == b->scales[0] &&
+           a->zero_points[0] == b->zero_points[0];
+}
+
+qb_range_f32 qb_activation_range_f32(uint8_t activation)
+{
+    switch (activation) {
+    case QB_ACT_RELU: return (qb_range_f32){0.0f, INFINITY};
+    case QB_ACT_RELU6: return (qb_range_f32){0.0f, 6.0f};
+    case QB_ACT_RELU_N1_TO_1: return (qb_range_f32){-1.0f, 1.0f};
+    default: return (qb_range_f32){-INFINITY, INFINITY};
+    }
+}
+
+qb_range_s8 qb_activation_range_s8(uint8_t activation, const qb_tensor *out)
+{
+    const qb_range_f32 real = qb_activation_range_f32(activation);
+    return (qb_range_s8){
+        .min = qb_quantize_s8(real.min, out->scales[0], out->zero_points[0]),
+        .max = qb_quantize_s8(real.max, out->scales[0], out->zero_points[0]),
+    };
+}

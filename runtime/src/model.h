@@ -1,0 +1,47 @@
+/* A model file, mapped and checked: what the executor and the runner read from it can be trusted.
+ *
+ * Checked at open (model.c: the file and its sections; model_check.c: the records): checksums, section bounds, names,
+ * every index, tensor sizes, quantizations, arena ranges, and that each node reads only what is there by then. Not
+ * checked: whether tensors and attributes suit an op, which is for the op's prepare (kernels/kernel.h).
+ */
+#ifndef QB_MODEL_H
+#define QB_MODEL_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "../include/quantbench.h"
+#include "format.h"
+
+/* The most that a tensor, the arena, or a session's allocations together may take: sizes fit in a signed 32-bit number. */
+#define QB_MEMORY_LIMIT ((uint64_t)INT32_MAX)
+
+struct qb_model {
+    const char *path; /* for messages; owned */
+    const uint8_t *bytes;
+    size_t size;
+    const qb_model_header *header;
+    const char *name;
+    const qb_tensor_record *tensors;
+    uint32_t tensor_count;
+    const qb_node_record *nodes;
+    uint32_t node_count;
+    const uint32_t *links;
+    uint32_t link_count;
+    const float *scales; /* [quant_count] */
+    const int32_t *zero_points;
+    uint32_t quant_count;
+    const char *strings; /* the last byte is NUL */
+    uint32_t strings_size;
+    const uint8_t *data;
+    uint64_t data_size;
+};
+
+/* The records' half of the checks, in model_check.c. */
+bool qb_model_check_records(const qb_model *model, qb_error *error);
+
+/* Bytes of one element, 0 for an unknown dtype. */
+size_t qb_dtype_size(uint8_t dtype);
+
+#endif

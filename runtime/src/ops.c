@@ -1,0 +1,27 @@
+#include "ops.h"
+
+/* The names that ops.def joins by |. */
+enum { F32 = QB_ARITH_F32, HYBRID = QB_ARITH_HYBRID, INT8 = QB_ARITH_INT8 };
+
+static const qb_op ops[] = {
+#define QB_OP(code, NAME, ir, arithmetics) {code, #NAME, arithmetics, qb_prepare_##NAME},
+#include "../include/ops.def"
+#undef QB_OP
+};
+
+const qb_op *qb_op_find(uint16_t code)
+{
+    for (size_t i = 0; i < sizeof ops / sizeof *ops; i++) {
+        if (ops[i].code == code) return &ops[i];
+    }
+    return NULL;
+}
+
+const char *qb_arithmetic_name(uint8_t arithmetic)
+{
+    switch (arithmetic) {
+    case F32: return "f32";
+    case HYBRID: return "hybrid";
+    default: return "int8";
+    }
+}
