@@ -1,0 +1,102 @@
+"""Full-integer post-training quantization: per-channel symmetric weights, calibrated asymmetric activations.
+
+    before   x f32  ── Conv2D(w f32,  b f32)   ── y f32
+    after    x int8 ── Conv2D(w int8, b int32) ── y int8     inputs and outputs of the network are int8 too
+
+Some ops do not rescale, so their inputs and outputs share one quantization (TFLite 8-bit specification,
+"restriction: input and outputs must all have same scale/zero_point"); softmax's output is fixed at 1/256 and −128.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from harness.errors import FormatError
+from harness.graph import OPTIONAL, Graph, Node, Quantization
+from harness.quantize.calibrate import Range, activation_quantization
+from harness.quantize.weights import CHANNEL_AXIS, channel_scales, quantize_weights, safe_scales
+
+SAME_SCALE = {"AveragePool2D", "MaxPool2D", "Reshape", "Pad", "Concatenation"}
+OPERANDS = {"Add", "Sub", "Mul"}
+SOFTMAX_OUTPUT = Quantization(np.float32(1 / 256), np.int32(-128))
+
+
+def quantize(graph: Graph, ranges: Mapping[str, Range]) -> Graph:
+    """The int8 form of an optimized float graph.
+
+    ranges: of the graph's inputs and every node output. Raises FormatError where one is missing or not finite.
+    """
+    graph = graph.clone()
+    quants = _activation_quants(graph, ranges)
+    for name, quant in quants.items():
+        graph.tensors[name].dtype = np.dtype(np.int8)
+        graph.tensors[name].quant = quant
+    for node in graph.nodes:
+        if node.op in CHANNEL_AXIS:
+            _quantize_weighted(graph, node)
+        elif node.op in OPERANDS:
+            node.inputs = [_quantize_operand(graph, name) for name in node.inputs]
+    graph.drop_unused_tensors()
+    return graph.verify()
+
+
+def _activation_quants(graph: Graph, ranges: Mapping[str, Range]) -> dict[str, Quantization]:
+    """One quantization for every activation, shared within each group that must agree."""
+    group_of = _groups(graph)
+    merged: dict[str, Range] = {}
+    for name, group in group_of.items():
+        seen = ranges.get(name)
+        if seen is None or not np.isfinite([seen.low, seen.high]).all():
+            raise FormatError(f"calibration gave no finite range for '{name}'")
+        merged[group] = merged[group].union(seen) if group in merged else seen
+    quants = {group: activation_quantization(seen) for group, seen in merged.items()}
+    for node in graph.nodes:
+        if node.op == "Softmax":
+            quants[group_of[node.outputs[0]]] = SOFTMAX_OUTPUT
+    return {name: quants[group] for name, group in group_of.items()}
+
+
+def _groups(graph: Graph) -> dict[str, str]:
+    """Activation → the representative of the group that must share one quantization (union-find)."""
+    parent = {name: name for name, tensor in graph.tensors.items() if not tensor.is_const}
+
+    def find(name: str) -> str:
+        while parent[name] != name:
+            name = parent[name]
+        return name
+
+    for node in graph.nodes:
+        if node.op in SAME_SCALE:
+            for name in node.inputs:
+                if name in parent:
+                    parent[find(name)] = find(node.outputs[0])
+    return {name: find(name) for name in parent}
+
+
+def _quantize_weighted(graph: Graph, node: Node) -> None:
+    """int8 weights; int32 bias at scale s_in · s_w."""
+    weights, bias = (*node.inputs, OPTIONAL)[1:3]
+    for name in (weights, bias):
+        if name != OPTIONAL and not graph.tensors[name].is_const:
+            raise FormatError(
+                f"node '{node.name}' ({node.op}): '{name}' is not a constant; cannot quantize it"
+            )
+    input_scale = graph.tensors[node.inputs[0]].quant.scale[0]
+    bias_values = graph.const(bias)
+    scales = channel_scales(graph.const(weights), CHANNEL_AXIS[node.op])
+    scales = safe_scales(scales, bias_values, input_scale)
+    node.inputs[1] = quantize_weights(graph, node, scales)
+    if bias_values is not None:
+        quant = Quantization(input_scale * scales, np.zeros(len(scales), np.int32), 0)
+        node.inputs[2] = graph.add_const(f"{bias}/int32", quant.quantize(bias_values, np.int32), quant)
+
+
+def _quantize_operand(graph: Graph, name: str) -> str:
+    """A constant operand as int8 over its own range; an activation as it is."""
+    values = graph.const(name)
+    if values is None or values.dtype != np.float32:
+        return name
+    quant = activation_quantization(Range(float(values.min()), float(values.max())))
+    return graph.add_const(f"{name}/int8", quant.quantize(values, np.int8), quant)

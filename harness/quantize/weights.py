@@ -1,0 +1,38 @@
+"""Symmetric weight quantization and the list of ops that carry weights."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from harness.graph import Graph, Node, Quantization
+
+CHANNEL_AXIS = {"Conv2D": 0, "DepthwiseConv2D": 3, "FullyConnected": 0}
+"""Ops with weights → the dimension of the weights that is the output channel."""
+
+LIMIT = 127  # -128 is not used, so that negating a weight never overflows
+_BIAS_LIMIT = 2.0**30
+
+
+def channel_scales(weights: np.ndarray, axis: int) -> np.ndarray:
+    """max |w| / 127 of every output channel, float32; 0 where a channel is all zero."""
+    others = tuple(i for i in range(weights.ndim) if i != axis)
+    return (np.abs(weights).max(axis=others) / np.float32(LIMIT)).astype(np.float32)
+
+
+def quantize_weights(graph: Graph, node: Node, scales: np.ndarray) -> str:
+    """Adds the node's weights as int8 with these per-channel scales; returns the new constant's name."""
+    name, axis = node.inputs[1], CHANNEL_AXIS[node.op]
+    quant = Quantization(scales, np.zeros(len(scales), np.int32), axis)
+    values = np.clip(quant.quantize(graph.const(name), np.int8), -LIMIT, LIMIT)
+    return graph.add_const(f"{name}/int8", values, quant)
+
+
+def safe_scales(scales: np.ndarray, bias: np.ndarray | None, input_scale: float) -> np.ndarray:
+    """Scales enlarged where needed, so that bias / (input_scale · scale) fits an int32.
+
+    Touches only channels whose weights are all but zero: dead channels that batch-norm folding leaves behind.
+    """
+    floor = np.full_like(scales, np.finfo(np.float32).tiny)
+    if bias is not None:
+        floor = np.maximum(floor, np.abs(bias) / np.float32(input_scale * _BIAS_LIMIT))
+    return np.maximum(scales, floor).astype(np.float32)
