@@ -131,10 +131,11 @@ class _Writer:
                 f"{', '.join(_DTYPES)} up to rank {constants()['MAX_RANK']}"
             )
         first = len(self.scales)
-        if tensor.quant is not None:
-            self.scales += tensor.quant.scale.tolist()
-            self.zero_points += tensor.quant.zero_point.tolist()
-        axis = tensor.quant.axis if tensor.quant is not None else None
+        quant = tensor.quant if tensor.dtype != np.int32 else None  # a bias's scale follows from the others
+        if quant is not None:
+            self.scales += quant.scale.tolist()
+            self.zero_points += quant.zero_point.tolist()
+        axis = quant.axis if quant is not None else None
         return record(
             "tensor_record",
             name=self._string(tensor.name),

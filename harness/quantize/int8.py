@@ -4,7 +4,8 @@
     after    x int8 ── Conv2D(w int8, b int32) ── y int8     inputs and outputs of the network are int8 too
 
 Some ops do not rescale, so their inputs and outputs share one quantization (TFLite 8-bit specification,
-"restriction: input and outputs must all have same scale/zero_point"); softmax's output is fixed at 1/256 and −128.
+"restriction: Input and outputs must all have same scale/zero_point"); softmax's output is fixed at scale
+1/256 and zero point −128.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ SOFTMAX_OUTPUT = Quantization(np.float32(1 / 256), np.int32(-128))
 def quantize(graph: Graph, ranges: Mapping[str, Range]) -> Graph:
     """The int8 form of an optimized float graph.
 
-    ranges: of the graph's inputs and every node output. Raises FormatError where one is missing or not finite.
+    ranges: of the graph's inputs and every node output. Raises FormatError where one is missing or infinite.
     """
     graph = graph.clone()
     quants = _activation_quants(graph, ranges)
