@@ -14,7 +14,7 @@ import numpy as np
 import tflite
 
 from harness.errors import FormatError
-from harness.graph import OPTIONAL, Graph, Node, Tensor
+from harness.graph import OPTIONAL, Graph, Node, Quantization, Tensor
 from harness.ops.windows import Pads, node_padding, resolve_padding, window_attrs
 
 _TYPES = {
@@ -37,7 +37,11 @@ def write(graph: Graph) -> bytes:
 
     Raises FormatError naming the node or tensor that TFLite has no form for.
     """
-    return _Writer(_with_explicit_pads(graph)).file()
+    graph = _with_explicit_pads(graph)
+    _add_reshape_targets(graph)
+    _add_biases(graph)
+    graph.drop_unused_tensors()
+    return _Writer(graph).file()
 
 
 # --- padding ---
@@ -82,6 +86,31 @@ def _insert_pad(graph: Graph, node: Node, pads: Pads) -> None:
     graph.nodes.insert(graph.nodes.index(node), pad)
     node.inputs[0] = padded
     node.attrs["padding"] = "VALID"
+
+
+# --- inputs that TFLite insists on ---
+
+
+def _add_reshape_targets(graph: Graph) -> None:
+    """Every Reshape states its target as a second input, which is what TFLite's kernel reads."""
+    for node in graph.nodes:
+        if node.op == "Reshape":
+            shape = np.array(graph.tensors[node.outputs[0]].shape, np.int32)
+            node.inputs = [node.inputs[0], graph.add_const(f"{node.name}/shape", shape)]
+
+
+def _add_biases(graph: Graph) -> None:
+    """A convolution without bias gets one of zeros."""
+    for node in graph.nodes:
+        if node.op != "Conv2D" or len(node.inputs) == 3 and node.inputs[2] != OPTIONAL:
+            continue
+        x, weights = (graph.tensors[name] for name in node.inputs[:2])
+        count, quant = weights.shape[0], None
+        if x.quant is not None:
+            scale = np.broadcast_to(x.quant.scale * weights.quant.scale, count)
+            quant = Quantization(scale, np.zeros(count, np.int32), 0)
+        zeros = np.zeros(count, np.int32 if quant else np.float32)
+        node.inputs = [*node.inputs[:2], graph.add_const(f"{node.name}/bias", zeros, quant)]
 
 
 # --- ops ---
@@ -170,7 +199,7 @@ class _Writer:
     """Builds the flatbuffer from its leaves to its root."""
 
     def __init__(self, graph: Graph) -> None:
-        self.graph = _with_reshape_targets(graph)
+        self.graph = graph
         self.builder = flatbuffers.Builder(1 << 16)
         self.names = [name for name in self.graph.tensors if name != OPTIONAL]
         self.index = {name: i for i, name in enumerate(self.names)} | {OPTIONAL: -1}
@@ -270,13 +299,3 @@ class _Writer:
         for value in reversed(values):
             self.builder.PrependUOffsetTRelative(value)
         return self.builder.EndVector()
-
-
-def _with_reshape_targets(graph: Graph) -> Graph:
-    """Every Reshape states its target as a second input, which is what TFLite's kernel reads."""
-    for node in graph.nodes:
-        if node.op == "Reshape":
-            shape = np.array(graph.tensors[node.outputs[0]].shape, np.int32)
-            node.inputs = [node.inputs[0], graph.add_const(f"{node.name}/shape", shape)]
-    graph.drop_unused_tensors()
-    return graph

@@ -40,7 +40,7 @@ class Builder:
 
 
 def small_network(seed: int = 0, channels: int = 3) -> Graph:
-    """Conv → depthwise → pointwise → pool → fully connected → softmax, biased and with relu6, 1×9×9×channels."""
+    """Conv → depthwise → pointwise → pool → fully connected → softmax on 1×9×9×channels, biases and relu6."""
     rng = np.random.default_rng(seed)
     b = Builder("small")
     x = b.input((1, 9, 9, channels))
