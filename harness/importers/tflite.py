@@ -1,0 +1,219 @@
+"""TensorFlow Lite (.tflite) → Graph, float or full-integer int8, through the `tflite` schema bindings.
+
+One IR node per operator, named after its first output (`tflite_ops` translates options); tensors keep
+names, shapes and quantization, and constants are views of the file's bytes. The file is hostile until
+checked: every index, size and enum is compared with what the file really holds, and the bindings' own
+out-of-range errors become a FormatError.
+
+An op that is not in the vocabulary becomes an opaque node under TFLite's name, which `strip_unused_nodes`
+removes when no output needs it and shape inference refuses otherwise.
+"""
+
+from __future__ import annotations
+
+import math
+import struct
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import tflite
+
+from harness.errors import FormatError, unknown_name
+from harness.graph import OPTIONAL, Graph, Node, Quantization, Tensor
+from harness.importers import read_bytes
+from harness.importers.tflite_ops import TFLITE_OPS, Operator
+from harness.ops import OPS, Shape
+
+IDENTIFIER = b"TFL3"
+MAX_TENSORS = 1_000_000
+MAX_NAME = 1024
+MAX_RANK = 8
+
+DTYPES = {
+    tflite.TensorType.FLOAT32: np.dtype(np.float32),
+    tflite.TensorType.INT8: np.dtype(np.int8),
+    tflite.TensorType.INT32: np.dtype(np.int32),
+    tflite.TensorType.INT64: np.dtype(np.int64),
+    tflite.TensorType.UINT8: np.dtype(np.uint8),
+}
+TYPE_NAMES = {number: name for name, number in vars(tflite.TensorType).items() if isinstance(number, int)}
+OP_NAMES = {number: name for name, number in vars(tflite.BuiltinOperator).items() if isinstance(number, int)}
+
+# what the bindings raise when an offset, length or string leads out of the file or nowhere
+DAMAGE = (
+    struct.error,
+    IndexError,
+    ValueError,  # UnicodeDecodeError too
+    TypeError,
+    AttributeError,
+    OverflowError,
+    MemoryError,
+    RecursionError,
+)
+
+
+def load(path: Path, inputs: Sequence[str] = (), outputs: Sequence[str] = ()) -> Graph:
+    """Reads a .tflite file; see `harness.importers.load` for arguments and errors."""
+    content = read_bytes(path)
+    if content[4:8] != IDENTIFIER:
+        raise FormatError(f"'{path}' is not a .tflite file: it lacks the identifier TFL3")
+    try:
+        graph = _Reader(path, content).graph()
+    except DAMAGE as error:
+        raise FormatError(f"'{path}' is damaged or cut short: {error}") from error
+    for listed, named, kind in ((graph.inputs, inputs, "input"), (graph.outputs, outputs, "output")):
+        for name in named:
+            if name not in graph.tensors:
+                raise unknown_name(f"{kind} of the graph", name, graph.tensors)
+        listed[:] = list(dict.fromkeys(named)) or listed
+    for node in graph.nodes:  # an input named in the middle cuts off what computed it
+        node.outputs = [graph.unique_name(f"{n}:cut") if n in graph.inputs else n for n in node.outputs]
+    return graph.verify()
+
+
+class _Reader:
+    """Walks the flatbuffer of one file."""
+
+    def __init__(self, path: Path, content: bytes):
+        self.path = path
+        self.model = tflite.Model.GetRootAsModel(content, 0)
+        if self.model.SubgraphsLength() != 1:
+            raise self.error(f"has {self.model.SubgraphsLength()} subgraphs; one is supported")
+        self.subgraph = self.model.Subgraphs(0)
+        self.names: list[str] = []  # by tensor index
+
+    def error(self, problem: str) -> FormatError:
+        return FormatError(f"'{self.path}' {problem}")
+
+    def graph(self) -> Graph:
+        graph = Graph(self.path.stem)
+        written = {i for k in self._counted("Operators") for i in self.subgraph.Operators(k).OutputsAsNumpy()}
+        for index in self._counted("Tensors"):
+            tensor = self._tensor(index, index not in written, graph.tensors)
+            self.names.append(tensor.name)
+            graph.tensors[tensor.name] = tensor
+        graph.inputs = self._listed(self.subgraph.InputsAsNumpy(), "the graph's inputs")
+        graph.outputs = self._listed(self.subgraph.OutputsAsNumpy(), "the graph's outputs")
+        if not graph.outputs:
+            raise self.error("has no outputs")
+        for index in self._counted("Operators"):
+            graph.nodes.append(self._node(index, graph))
+        return graph
+
+    def _counted(self, what: str) -> range:
+        """Indices of a vector of the subgraph, its length checked."""
+        count = getattr(self.subgraph, f"{what}Length")()
+        if count > MAX_TENSORS:
+            raise self.error(f"claims {count} {what.lower()}; at most {MAX_TENSORS} are read")
+        return range(count)
+
+    def _listed(self, indices, what: str) -> list[str]:
+        """Names of tensor indices; −1 is an optional input left out."""
+        names = []
+        for index in np.atleast_1d(indices).tolist() if not isinstance(indices, int) else []:
+            if not -1 <= index < len(self.names):
+                raise self.error(f"names tensor {index} in {what}, but has {len(self.names)} tensors")
+            names.append(OPTIONAL if index == -1 else self.names[index])
+        return names
+
+    # --- tensors ---
+
+    def _tensor(self, index: int, may_be_const: bool, taken: dict) -> Tensor:
+        record = self.subgraph.Tensors(index)
+        name = self._text(record.Name(), f"tensor {index}")
+        if name in taken:
+            name = f"{name}:{index}"
+        if name in taken:
+            raise self.error(f"has two tensors called '{name}'")
+        if record.Type() not in DTYPES:
+            kind = TYPE_NAMES.get(record.Type(), record.Type())
+            raise self.error(f"has tensor '{name}' of type {kind}, which is not supported")
+        if record.IsVariable() or record.Sparsity() is not None:
+            raise self.error(f"has tensor '{name}', which is variable or sparse: not supported")
+        dtype, shape = DTYPES[record.Type()], self._shape(record, name)
+        quant = self._quantization(record, name, dtype, shape)
+        if quant is not None and dtype == np.uint8:
+            raise self.error(f"is quantized to uint8 (tensor '{name}'); only int8 files are supported")
+        data = self._constant(record, name, dtype, shape) if may_be_const else None
+        return Tensor(name, shape, dtype, data, quant)
+
+    def _text(self, raw: bytes | None, fallback: str) -> str:
+        """A name from the file, fit for an error message."""
+        text = (raw or b"").decode("utf-8") if len(raw or b"") <= MAX_NAME else ""
+        return text if text and text.isprintable() else fallback
+
+    def _shape(self, record, name: str) -> Shape:
+        if record.ShapeLength() > MAX_RANK:
+            raise self.error(
+                f"has tensor '{name}' of {record.ShapeLength()} dimensions; at most {MAX_RANK} are supported"
+            )
+        shape = tuple(record.Shape(i) for i in range(record.ShapeLength()))
+        if any(d < 0 for d in shape):
+            raise self.error(f"has tensor '{name}' of the impossible shape {shape}")
+        return shape
+
+    def _constant(self, record, name: str, dtype: np.dtype, shape: Shape) -> np.ndarray | None:
+        if not 0 <= record.Buffer() < self.model.BuffersLength():
+            raise self.error(
+                f"has tensor '{name}' in buffer {record.Buffer()} of {self.model.BuffersLength()}"
+            )
+        buffer = self.model.Buffers(record.Buffer())
+        if buffer.Offset() > 1 or buffer.Size() > 1:
+            raise self.error(f"keeps tensor '{name}' outside the flatbuffer, which is not supported")
+        expected = math.prod(shape) * dtype.itemsize
+        if buffer.DataLength() == 0 and expected:
+            return None
+        if buffer.DataLength() != expected:
+            raise self.error(
+                f"has tensor '{name}' of shape {shape} with {buffer.DataLength()} bytes, not {expected}"
+            )
+        if not expected:
+            return np.empty(shape, dtype)
+        return buffer.DataAsNumpy().view(dtype.newbyteorder("<")).reshape(shape)
+
+    def _quantization(self, record, name: str, dtype: np.dtype, shape: Shape) -> Quantization | None:
+        parameters = record.Quantization()
+        if parameters is None or parameters.ScaleLength() == 0 or dtype.kind == "f":
+            return None
+        if parameters.DetailsType():
+            raise self.error(f"has tensor '{name}' with custom quantization, which is not supported")
+        count, axis = parameters.ScaleLength(), parameters.QuantizedDimension()
+        if count > 1 and (not 0 <= axis < len(shape) or shape[axis] != count):
+            raise self.error(f"has tensor '{name}' of shape {shape} with {count} scales along axis {axis}")
+        if parameters.ZeroPointLength() not in (0, count):
+            raise self.error(
+                f"has tensor '{name}' with {count} scales but {parameters.ZeroPointLength()} zero points"
+            )
+        zeros = parameters.ZeroPointAsNumpy() if parameters.ZeroPointLength() else np.zeros(count, np.int64)
+        limits = np.iinfo(dtype)
+        if zeros.min() < limits.min or zeros.max() > limits.max:
+            raise self.error(f"has tensor '{name}' with a zero point outside {dtype}")
+        return Quantization(parameters.ScaleAsNumpy(), zeros, axis if count > 1 else None)
+
+    # --- operators ---
+
+    def _op_name(self, index: int) -> str:
+        if not 0 <= index < self.model.OperatorCodesLength():
+            raise self.error(f"uses operator code {index} of {self.model.OperatorCodesLength()}")
+        code = self.model.OperatorCodes(index)
+        number = max(code.BuiltinCode(), code.DeprecatedBuiltinCode())  # the schema's rule
+        if number == tflite.BuiltinOperator.CUSTOM:
+            return self._text(code.CustomCode(), "CUSTOM")
+        return OP_NAMES.get(number, f"builtin {number}")
+
+    def _node(self, index: int, graph: Graph) -> Node:
+        record = self.subgraph.Operators(index)
+        op = self._op_name(record.OpcodeIndex())
+        inputs = self._listed(record.InputsAsNumpy(), f"the inputs of operator {index} ({op})")
+        outputs = self._listed(record.OutputsAsNumpy(), f"the outputs of operator {index} ({op})")
+        if not outputs or OPTIONAL in outputs:
+            raise self.error(f"has operator {index} ({op}) without an output")
+        translate = TFLITE_OPS.get(op)
+        if translate is None:
+            return Node(f"tflite.{op}" if op in OPS else op, outputs[0], inputs, outputs)
+        operator = Operator(op, outputs[0], inputs, graph, record)
+        ir_op, inputs, attrs = translate(operator)
+        if len(outputs) != 1:
+            raise operator.error(f"has {len(outputs)} outputs, expected 1")
+        return Node(ir_op, outputs[0], inputs, outputs, attrs)
