@@ -1,14 +1,20 @@
 """Recipes: one file per model, found by its name.
 
-A recipe module defines `RECIPE`, a `Recipe`. `load(name)` imports `models/<name>.py`; `names()` lists the folder.
+A recipe module defines `RECIPE`, a `Recipe`. `load(name)` runs `models/<name>.py`; `names()` lists the
+folder. What recipes share is in sub-folders: `architectures`, `data` (packaged data sets), `training` (how
+stored weights were made).
 """
 
 from __future__ import annotations
 
+import importlib.util
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from harness.errors import unknown_name
 
 if TYPE_CHECKING:
     from harness.graph import Graph
@@ -20,10 +26,11 @@ FOLDER = Path(__file__).parent
 class Preprocess:
     """How an image or a stored tensor becomes the model's real-valued input: real = (stored − mean) / std.
 
-    Images: central `crop` fraction, bilinear `resize` to (height, width), `channels` 3 (RGB) or 1 (grey); then
-    (pixel − mean) / std per channel. Raw `.bin` tensors: `dtype` "int8", "uint8" or "float32" in the model's input
-    shape; mean and std are then the quantization's zero point and 1/scale. label_offset is added to a dataset's
-    label to get the model's class index (1 for a 1001-class ImageNet model).
+    Images: central `crop` fraction, bilinear `resize` to (height, width) (None: the model's input size),
+    `channels` 3 (RGB) or 1 (grey); then (pixel − mean) / std per channel. Raw `.bin` tensors: `dtype`
+    "int8", "uint8" or "float32" in the model's input shape; mean and std are then the quantization's zero
+    point and 1/scale. label_offset is added to a dataset's label to get the model's class index (1 for a
+    1001-class ImageNet model).
     """
 
     crop: float = 1.0
@@ -40,15 +47,17 @@ class Recipe:
     """Everything needed to benchmark one model.
 
     build: makes the float Graph from the recipe's own weights (None where only a weights file will do).
-    inputs, outputs: names to use with a GraphDef weights file. dataset: name of the default dataset, which is a
-    function in `harness/datasets.py`'s catalogue, or None. labels: class names by index. published: figures
-    from the literature with their source, such as {"top1": 0.709}.
+    weights_help: what `--weights FILE` has to be then. inputs, outputs: names to use with a GraphDef weights
+    file. input_shape: batch of 1 first. dataset: name of the default data set, a file in `models/data`, or
+    None. labels: class names by index. published: figures from the literature with their source, such as
+    {"top1": 0.709}.
     """
 
     name: str
     description: str
     preprocess: Preprocess
     build: Callable[[], Graph] | None = None
+    weights_help: str = ""
     inputs: tuple[str, ...] = ()
     outputs: tuple[str, ...] = ()
     input_shape: tuple[int, ...] = ()
@@ -56,3 +65,22 @@ class Recipe:
     labels: tuple[str, ...] = ()
     licence: str = ""
     published: dict[str, object] = field(default_factory=dict)
+
+
+def names() -> list[str]:
+    """The recipes there are: the files of this folder."""
+    return sorted(path.stem for path in FOLDER.glob("*.py") if path.stem != "__init__")
+
+
+def load(name: str) -> Recipe:
+    """The recipe of this name; UsageError with the nearest names where there is none."""
+    if name not in names():
+        raise unknown_name("model", name, names())
+    # By path, because a model's name may hold dots; under the name that a normal import would use.
+    module_name = f"{__name__}.{name}"
+    if module_name not in sys.modules:
+        found = importlib.util.spec_from_file_location(module_name, FOLDER / f"{name}.py")
+        module = importlib.util.module_from_spec(found)
+        sys.modules[module_name] = module
+        found.loader.exec_module(module)
+    return sys.modules[module_name].RECIPE
