@@ -1,0 +1,56 @@
+/* CONV_2D as a plain loop over the definition: the specification of every faster path.
+ *
+ *     y[b][oy][ox][o] = Σ over ky, kx, c of x[b][oy·stride_h + ky·dilation_h − pad_top]
+ *                                           [ox·stride_w + kx·dilation_w − pad_left][c] · w[o][ky][kx][c]
+ *
+ * Taps outside the image count as real zero, so they are left out.
+ */
+#include "reference.h"
+
+/* Σ (x − zero)·w of one output value; image is one sample. */
+static int32_t sum_s8(const qb_linear *op, const int8_t *image, int32_t zero, const qb_position *at)
+{
+    const qb_linear_shape *s = &op->shape;
+    const int8_t *w = (const int8_t *)op->weights + (size_t)at->channel * qb_linear_depth(s);
+    int32_t sum = 0;
+    for (int32_t ky = 0; ky < s->filter_h; ky++) {
+        for (int32_t kx = 0; kx < s->filter_w; kx++, w += s->in_c) {
+            const int8_t *x = qb_tap(s, image, sizeof *x, at, ky, kx);
+            if (x == NULL) continue;
+            for (int32_t c = 0; c < s->in_c; c++) sum += (x[c] - zero) * w[c];
+        }
+    }
+    return sum;
+}
+
+static float sum_f32(const qb_linear *op, const float *image, float start, const qb_position *at)
+{
+    const qb_linear_shape *s = &op->shape;
+    const float *w = (const float *)op->weights + (size_t)at->channel * qb_linear_depth(s);
+    float sum = start;
+    for (int32_t ky = 0; ky < s->filter_h; ky++) {
+        for (int32_t kx = 0; kx < s->filter_w; kx++, w += s->in_c) {
+            const float *x = qb_tap(s, image, sizeof *x, at, ky, kx);
+            if (x == NULL) continue;
+            for (int32_t c = 0; c < s->in_c; c++) sum = fmaf(x[c], w[c], sum);
+        }
+    }
+    return sum;
+}
+
+static void run_s8(const qb_step *step)
+{
+    qb_reference_s8(step, sum_s8);
+}
+
+static void run_f32(const qb_step *step)
+{
+    qb_reference_f32(step, sum_f32);
+}
+
+static void run_hybrid(const qb_step *step)
+{
+    qb_reference_hybrid(step, sum_s8);
+}
+
+const qb_linear_reference qb_conv_reference = {run_f32, run_hybrid, run_s8, "conv_reference"};

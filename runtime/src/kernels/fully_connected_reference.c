@@ -1,0 +1,41 @@
+/* FULLY_CONNECTED as a plain loop over the definition: the specification of every faster path.
+ *
+ *     y[row][o] = Σ over k of x[row][k] · w[o][k]
+ */
+#include "reference.h"
+
+static int32_t sum_s8(const qb_linear *op, const int8_t *row, int32_t zero, const qb_position *at)
+{
+    const int32_t depth = op->shape.in_c;
+    const int8_t *w = (const int8_t *)op->weights + (size_t)at->channel * (size_t)depth;
+    int32_t sum = 0;
+    for (int32_t k = 0; k < depth; k++) sum += (row[k] - zero) * w[k];
+    return sum;
+}
+
+static float sum_f32(const qb_linear *op, const float *row, float start, const qb_position *at)
+{
+    const int32_t depth = op->shape.in_c;
+    const float *w = (const float *)op->weights + (size_t)at->channel * (size_t)depth;
+    float sum = start;
+    for (int32_t k = 0; k < depth; k++) sum = fmaf(row[k], w[k], sum);
+    return sum;
+}
+
+static void run_s8(const qb_step *step)
+{
+    qb_reference_s8(step, sum_s8);
+}
+
+static void run_f32(const qb_step *step)
+{
+    qb_reference_f32(step, sum_f32);
+}
+
+static void run_hybrid(const qb_step *step)
+{
+    qb_reference_hybrid(step, sum_s8);
+}
+
+const qb_linear_reference qb_fully_connected_reference = {run_f32, run_hybrid, run_s8,
+                                                          "fully_connected_reference"};

@@ -1,0 +1,72 @@
+#include "hybrid.h"
+
+#include <string.h>
+
+static size_t round_up(size_t bytes)
+{
+    return (bytes + QB_ALIGNMENT - 1) / QB_ALIGNMENT * QB_ALIGNMENT;
+}
+
+static size_t quant_bytes(const qb_linear_shape *shape)
+{
+    return round_up((size_t)shape->batch * sizeof(qb_sample_quant));
+}
+
+size_t qb_hybrid_scratch(const qb_linear_shape *shape)
+{
+    return quant_bytes(shape) + round_up((size_t)shape->batch * qb_linear_sample(shape));
+}
+
+#define SMALLEST_SCALE 1e-30f /* below, the range counts as zero: its reciprocal could overflow */
+
+/* Nearest integer to a value of magnitude under 2^22, ties to even: adding 1.5·2^23 leaves it in the low bits. */
+static inline int32_t round_to_even(float value)
+{
+    const float shifted = value + 12582912.0f;
+    int32_t bits;
+    memcpy(&bits, &shifted, sizeof bits);
+    return bits - 0x4B400000;
+}
+
+static qb_sample_quant choose_quant(const float *x, size_t count)
+{
+    float low = 0.0f, high = 0.0f;
+    for (size_t i = 0; i < count; i++) {
+        low = x[i] < low ? x[i] : low;
+        high = x[i] > high ? x[i] : high;
+    }
+    const float scale = high / 255.0f - low / 255.0f; /* this way round no finite range overflows */
+    if (!isfinite(scale)) return (qb_sample_quant){scale, 0};
+    if (scale < SMALLEST_SCALE) return (qb_sample_quant){1.0f, 0};
+    const float zero = -128.0f - low / scale;
+    return (qb_sample_quant){scale, zero > 127.0f ? 127 : round_to_even(zero)};
+}
+
+static void quantize(const float *x, size_t count, qb_sample_quant quant, int8_t *q)
+{
+    const float inverse = 1.0f / quant.scale;
+    for (size_t i = 0; i < count; i++) {
+        const float scaled = x[i] * inverse;
+        const float not_low = scaled > -256.0f ? scaled : -256.0f; /* NaN too becomes the lowest value */
+        const float bounded = not_low < 256.0f ? not_low : 256.0f;
+        q[i] = (int8_t)qb_clamp(round_to_even(bounded) + quant.zero_point, -128, 127);
+    }
+}
+
+qb_hybrid_input qb_hybrid_quantize(const qb_step *step, const qb_linear_shape *shape)
+{
+    const float *x = step->in[0]->data;
+    const size_t sample = qb_linear_sample(shape);
+    qb_sample_quant *quant = step->scratch;
+    int8_t *values = (int8_t *)step->scratch + quant_bytes(shape);
+    for (int32_t b = 0; b < shape->batch; b++) {
+        const size_t first = (size_t)b * sample;
+        quant[b] = choose_quant(x + first, sample);
+        if (isfinite(quant[b].scale)) {
+            quantize(x + first, sample, quant[b], values + first);
+        } else {
+            memset(values + first, 0, sample);
+        }
+    }
+    return (qb_hybrid_input){values, quant};
+}

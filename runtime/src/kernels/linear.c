@@ -1,0 +1,159 @@
+#include "linear.h"
+
+#include "hybrid.h"
+
+static bool check_weights(qb_builder *builder, const qb_step *step, const qb_linear *op, int channel_axis)
+{
+    const qb_tensor *w = step->in[1];
+    if (w->dtype != QB_S8) return qb_refuse(builder, step, "weights '%s' must be int8", w->name);
+    const bool per_channel = w->quant_count == (uint32_t)op->shape.out_c && w->quant_axis == channel_axis;
+    if (!per_channel && w->quant_count != 1) {
+        return qb_refuse(builder, step, "weights '%s' need one scale, or one for each of %d channels", w->name,
+                         op->shape.out_c);
+    }
+    for (uint32_t i = 0; i < w->quant_count; i++) {
+        if (w->zero_points[i] != 0) {
+            return qb_refuse(builder, step, "weights '%s' have a zero point that is not 0", w->name);
+        }
+    }
+    return true;
+}
+
+/* Weight scale of an output channel. */
+static float weight_scale(const qb_tensor *weights, int32_t channel)
+{
+    return weights->scales[weights->quant_count == 1 ? 0 : channel];
+}
+
+/* Refuses a layer whose int32 sums could overflow, |x − z_x| being at most 255; notes whether a weight is -128. */
+static bool check_sums(qb_builder *builder, const qb_step *step, qb_linear *op, const int32_t *bias)
+{
+    const int8_t *w = op->weights;
+    const size_t depth = qb_linear_depth(&op->shape);
+    const size_t channels = (size_t)op->shape.out_c;
+    const bool interleaved = op->shape.multiplier > 0; /* depthwise weights have the channel innermost */
+    op->symmetric_weights = true;
+    for (size_t c = 0; c < channels; c++) {
+        int64_t sum = 0;
+        for (size_t k = 0; k < depth; k++) {
+            const int value = w[interleaved ? k * channels + c : c * depth + k];
+            sum += value < 0 ? -value : value;
+            if (value == -128) op->symmetric_weights = false;
+        }
+        const int64_t start = bias == NULL ? 0 : bias[c] < 0 ? -(int64_t)bias[c] : bias[c];
+        if (sum * 255 + start > INT32_MAX) {
+            return qb_refuse(builder, step, "sums of output channel %zu can exceed 32 bits", c);
+        }
+    }
+    return true;
+}
+
+static bool prepare_s8(qb_builder *builder, qb_step *step, qb_linear *op, int channel_axis)
+{
+    const qb_tensor *x = step->in[0], *w = step->in[1], *y = step->out[0];
+    if (!qb_check_elementary(builder, step)) return false;
+    if (!check_weights(builder, step, op, channel_axis) || !check_sums(builder, step, op, op->bias)) return false;
+    op->input_zero = x->zero_points[0];
+    op->output_zero = y->zero_points[0];
+    op->output_range = qb_activation_range_s8(step->node->activation, y);
+
+    qb_multiplier *factors = qb_alloc(builder, (size_t)op->shape.out_c * sizeof *factors);
+    if (factors == NULL) return false;
+    /* TFLite multiplies in float for a fully connected layer with one scale
+     * (GetQuantizedConvolutionMultipler), in double elsewhere (PopulateConvolutionQuantizationParams). */
+    const bool in_float = step->node->op == QB_OP_FULLY_CONNECTED && w->quant_count == 1;
+    for (int32_t c = 0; c < op->shape.out_c; c++) {
+        const float scale = weight_scale(w, c);
+        const double product = in_float ? (double)(x->scales[0] * scale) : (double)x->scales[0] * (double)scale;
+        factors[c] = qb_quantize_multiplier(product / (double)y->scales[0]);
+    }
+    op->factors = factors;
+    return true;
+}
+
+static bool prepare_hybrid(qb_builder *builder, qb_step *step, qb_linear *op, int channel_axis)
+{
+    if (!check_weights(builder, step, op, channel_axis) || !check_sums(builder, step, op, NULL)) return false;
+    float *scales = qb_alloc(builder, (size_t)op->shape.out_c * sizeof *scales);
+    if (scales == NULL) return false;
+    for (int32_t c = 0; c < op->shape.out_c; c++) scales[c] = weight_scale(step->in[1], c);
+    op->weight_scales = scales;
+    qb_want_scratch(builder, qb_hybrid_scratch(&op->shape));
+    return true;
+}
+
+/* The tensors that every arithmetic needs, and the bias. */
+static bool check_constants(qb_builder *builder, qb_step *step, qb_linear *op, uint8_t bias_dtype)
+{
+    const qb_tensor *w = step->in[1], *bias = step->in_count == 3 ? step->in[2] : NULL;
+    if (w->kind != QB_CONSTANT || w->count == 0) return qb_refuse(builder, step, "weights '%s' must be constants", w->name);
+    op->weights = w->data;
+    if (bias == NULL) return true;
+    if (bias->kind != QB_CONSTANT || bias->dtype != bias_dtype || bias->count != (size_t)op->shape.out_c) {
+        return qb_refuse(builder, step, "bias '%s' must be %d constants of dtype %s", bias->name, op->shape.out_c,
+                         bias_dtype == QB_S32 ? "int32" : "float32");
+    }
+    op->bias = bias->data;
+    return true;
+}
+
+bool qb_linear_prepare(qb_builder *builder, qb_step *step, qb_linear *op, int channel_axis,
+                       const qb_linear_reference *reference)
+{
+    const qb_tensor *x = step->in[0], *w = step->in[1], *y = step->out[0];
+    const bool s8 = step->node->arithmetic == QB_ARITH_INT8;
+    if (!check_constants(builder, step, op, s8 ? QB_S32 : QB_F32)) return false;
+    op->range = qb_activation_range_f32(step->node->activation);
+    if (!s8 && (x->dtype != QB_F32 || y->dtype != QB_F32)) {
+        return qb_refuse(builder, step, "input and output must be float32");
+    }
+    step->kernel = reference->name;
+    step->macs = (uint64_t)y->count * qb_linear_depth(&op->shape);
+    step->state = op;
+    switch (step->node->arithmetic) {
+    case QB_ARITH_F32:
+        step->run = reference->f32;
+        return w->dtype == QB_F32 || qb_refuse(builder, step, "weights '%s' must be float32", w->name);
+    case QB_ARITH_HYBRID: step->run = reference->hybrid; return prepare_hybrid(builder, step, op, channel_axis);
+    case QB_ARITH_INT8: step->run = reference->s8; return prepare_s8(builder, step, op, channel_axis);
+    default: return qb_refuse(builder, step, "unknown arithmetic %d", step->node->arithmetic);
+    }
+}
+
+/* Output length of one dimension, or -1 where the window does not fit. */
+static int64_t output_length(int64_t in, int64_t before, int64_t after, int64_t filter, int64_t dilation,
+                             int64_t stride)
+{
+    const int64_t span = in + before + after - ((filter - 1) * dilation + 1);
+    return span < 0 ? -1 : span / stride + 1;
+}
+
+bool qb_linear_window(qb_builder *builder, const qb_step *step, qb_linear_shape *s)
+{
+    const qb_node_record *n = step->node;
+    const qb_tensor *x = step->in[0], *w = step->in[1], *y = step->out[0];
+    if (x->rank != 4 || w->rank != 4 || y->rank != 4) {
+        return qb_refuse(builder, step, "input, weights and output must have rank 4");
+    }
+    if (n->stride_h < 1 || n->stride_w < 1 || n->dilation_h < 1 || n->dilation_w < 1) {
+        return qb_refuse(builder, step, "strides and dilations must be positive");
+    }
+    if (n->pad_top < 0 || n->pad_bottom < 0 || n->pad_left < 0 || n->pad_right < 0) {
+        return qb_refuse(builder, step, "padding must not be negative");
+    }
+    *s = (qb_linear_shape){
+        .batch = x->dims[0], .in_h = x->dims[1], .in_w = x->dims[2], .in_c = x->dims[3],
+        .out_h = y->dims[1], .out_w = y->dims[2], .out_c = y->dims[3],
+        .filter_h = w->dims[1], .filter_w = w->dims[2],
+        .stride_h = n->stride_h, .stride_w = n->stride_w,
+        .dilation_h = n->dilation_h, .dilation_w = n->dilation_w,
+        .pad_top = n->pad_top, .pad_left = n->pad_left,
+    };
+    const int64_t high = output_length(s->in_h, n->pad_top, n->pad_bottom, s->filter_h, s->dilation_h, s->stride_h);
+    const int64_t wide = output_length(s->in_w, n->pad_left, n->pad_right, s->filter_w, s->dilation_w, s->stride_w);
+    if (y->dims[0] != s->batch || s->out_h != high || s->out_w != wide) {
+        return qb_refuse(builder, step, "output must be %d×%lld×%lld, not %d×%d×%d", s->batch, (long long)high,
+                         (long long)wide, y->dims[0], s->out_h, s->out_w);
+    }
+    return true;
+}

@@ -1,0 +1,80 @@
+/* What CONV_2D, DEPTHWISE_CONV_2D and FULLY_CONNECTED have in common: every output is a sum of products of inputs
+ * and constant weights, plus a bias, then a fused activation.
+ *
+ *     f32     y = clamp(b + Σ x·w), the sum in the order (filter row, filter column, input channel), each step one
+ *             fused multiply-add
+ *     int8    y = clamp(requantize(b + Σ (x − z_x)·w) + z_y), x in [-128, 127], w in [-128, 127], int32 sums
+ *     hybrid  x is quantized per sample at run time (hybrid.h), then
+ *             y = clamp(float(Σ (q − z_x)·w) · (s_x·s_w[c]) + b[c]), each float operation rounded by itself
+ *
+ * Layouts: x and y NHWC; CONV_2D weights OHWI; DEPTHWISE_CONV_2D weights 1HWC; FULLY_CONNECTED weights (out, in).
+ */
+#ifndef QB_LINEAR_H
+#define QB_LINEAR_H
+
+#include "../requantize.h"
+#include "checks.h"
+#include "kernel.h"
+
+/* Geometry. A fully connected layer is a 1×1 convolution of `batch` images of one pixel. */
+typedef struct qb_linear_shape {
+    int32_t batch;
+    int32_t in_h, in_w, in_c;
+    int32_t out_h, out_w, out_c;
+    int32_t filter_h, filter_w;
+    int32_t stride_h, stride_w;
+    int32_t dilation_h, dilation_w;
+    int32_t pad_top, pad_left;
+    int32_t multiplier; /* depthwise: output channels per input channel; else 0 */
+} qb_linear_shape;
+
+/* What prepare leaves for run (step->state). Arrays have one entry for each output channel. */
+typedef struct qb_linear {
+    qb_linear_shape shape;
+    const void *weights;             /* as in the file: float or int8 */
+    const void *bias;                /* float, or int32 for int8; NULL: none */
+    qb_range_f32 range;              /* f32, hybrid: the fused activation */
+    const float *weight_scales;      /* hybrid */
+    const qb_multiplier *factors;    /* int8: s_x·s_w / s_y */
+    int32_t input_zero, output_zero; /* int8 */
+    qb_range_s8 output_range;        /* int8: the fused activation, quantized */
+    bool symmetric_weights;          /* int8, hybrid: no weight is -128 */
+    const void *fast;                /* what a fast path packed; NULL where the reference runs */
+} qb_linear;
+
+/* Input values one output sums over. */
+static inline size_t qb_linear_depth(const qb_linear_shape *s)
+{
+    return (size_t)s->filter_h * (size_t)s->filter_w * (size_t)(s->multiplier > 0 ? 1 : s->in_c);
+}
+
+/* Values of one sample of the input. */
+static inline size_t qb_linear_sample(const qb_linear_shape *s)
+{
+    return (size_t)s->in_h * (size_t)s->in_w * (size_t)s->in_c;
+}
+
+/* Output pixels of the whole batch. */
+static inline size_t qb_linear_pixels(const qb_linear_shape *s)
+{
+    return (size_t)s->batch * (size_t)s->out_h * (size_t)s->out_w;
+}
+
+/* The reference kernels of one op: step->run for each arithmetic, and their names for the profile. */
+typedef struct qb_linear_reference {
+    void (*f32)(const qb_step *step);
+    void (*hybrid)(const qb_step *step);
+    void (*s8)(const qb_step *step);
+    const char *name;
+} qb_linear_reference;
+
+/* Checks tensors, dtypes and quantization against op->shape, fills the rest of *op, and sets the step to run the
+ * reference kernel. channel_axis is the weights' dimension of the output channels. False after qb_refuse. */
+bool qb_linear_prepare(qb_builder *builder, qb_step *step, qb_linear *op, int channel_axis,
+                       const qb_linear_reference *reference);
+
+/* Checks rank, stride, dilation, padding and output size of a convolution and fills *shape, all but `multiplier`
+ * and the channels' relation, from the step's tensors. False after qb_refuse. */
+bool qb_linear_window(qb_builder *builder, const qb_step *step, qb_linear_shape *shape);
+
+#endif
