@@ -1,14 +1,26 @@
 """Target devices: one file per transport, one narrow protocol, one registry.
 
-A device is a name in `devices.toml` (or the user's own file, merged over it) with a `transport`; the transport
-`qemu` is the module `devices/qemu.py` and its `open(name, entry)` function. Nothing else lists transports.
+A device is a name in `devices.toml` (or the user's own file, merged over it) with a `transport`; the
+transport `qemu` is the module `devices/qemu.py` and its `open(entry)` function. Nothing else lists
+transports. A module whose name begins with an underscore is none.
 """
 
 from __future__ import annotations
 
+import importlib
+import os
+import re
+import tomllib
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
+
+import platformdirs
+
+from harness.errors import DeviceError, UsageError, unknown_name
+
+FOLDER = Path(__file__).parent
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 
 
 @dataclass(frozen=True)
@@ -31,8 +43,8 @@ class RunResult:
 class DeviceInfo:
     """Facts that decide what can run and what may be compared.
 
-    arch: "aarch64", "armv7" or "x86_64" (what `build` compiles for). cpu: the core's name where known. facts: free-form
-    strings for the record, such as kernel, emulator version, governor.
+    arch: "aarch64", "armv7" or "x86_64" (what `build` compiles for). cpu: the core's name where known.
+    facts: free-form strings for the record, such as kernel, emulator version, governor.
     """
 
     name: str
@@ -56,9 +68,10 @@ class Device(Protocol):
         """Copies a file from the device's work folder, whole or not at all."""
 
     def run(self, argv: list[str], timeout: float, *, env: dict[str, str] | None = None) -> RunResult:
-        """Runs argv in the work folder, its first word a program pushed there; kills its process group at the deadline.
+        """Runs argv in the work folder, its first word a program pushed there, for `timeout` seconds at most.
 
-        A deadline missed raises DeviceError. A non-zero exit or a signal does not: the caller judges it.
+        At the deadline its process group is killed and DeviceError raised. A non-zero exit or a signal raises
+        nothing: the caller judges it. The program's environment is `env` and nothing else.
         """
 
     def has(self, remote: str, sha256: str) -> bool:
@@ -69,3 +82,88 @@ class Device(Protocol):
 
     def close(self) -> None:
         """Gives up the connection; the work folder and its content-addressed files stay."""
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One table of a registry file: the device's name, its settings, and where they were written."""
+
+    name: str
+    settings: dict[str, object]
+    file: Path
+
+    def text(self, key: str, default: str | None = None) -> str:
+        """A setting that is a text. UsageError where it is missing without a default, or is no text."""
+        value = self.settings.get(key, default)
+        if isinstance(value, str) and value:
+            return value
+        raise self.wrong(f"'{key}' is missing" if value is None else f"'{key}' must be a text, not {value!r}")
+
+    def only(self, *known: str) -> None:
+        """Raises UsageError for a setting that is neither `transport` nor one of `known`."""
+        for key in self.settings:
+            if key not in ("transport", *known):
+                raise self.wrong(str(unknown_name("setting", key, ["transport", *known])))
+
+    def wrong(self, what: str) -> UsageError:
+        return UsageError(f"{self.file}: device '{self.name}': {what}")
+
+
+def open_device(name: str) -> Device:
+    """Opens a device by its name. UsageError: no such name, or a bad entry; DeviceError: it fails."""
+    entries = registry()
+    if name not in entries:
+        raise unknown_name("device", name, entries)
+    entry = entries[name]
+    transport = entry.text("transport")
+    known = sorted(path.stem for path in FOLDER.glob("*.py") if not path.stem.startswith("_"))
+    if transport not in known:
+        raise entry.wrong(str(unknown_name("transport", transport, known)))
+    return importlib.import_module(f"devices.{transport}").open(entry)
+
+
+def names() -> list[str]:
+    """Every registered device, sorted."""
+    return sorted(registry())
+
+
+def registry() -> dict[str, Entry]:
+    """All entries by name: the built-in ones, and over them those of the user's own file."""
+    own = user_file()
+    entries = _read(FOLDER / "devices.toml")
+    if own.exists() or "BENCH_DEVICES" in os.environ:
+        entries |= _read(own)
+    return entries
+
+
+def user_file() -> Path:
+    """The user's own registry: `BENCH_DEVICES`, or devices.toml in the platform's configuration folder."""
+    return Path(
+        os.environ.get("BENCH_DEVICES") or platformdirs.user_config_path("quantbench") / "devices.toml"
+    )
+
+
+def _read(path: Path) -> dict[str, Entry]:
+    try:
+        tables = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise UsageError(f"{path}: cannot read the device registry: {error.strerror}") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise UsageError(f"{path}: not a valid TOML file: {error}") from error
+    for name, settings in tables.items():
+        if not isinstance(settings, dict):
+            raise UsageError(f"{path}: '{name}' must be a table: write [{name}] and its settings below")
+        if not NAME.fullmatch(name):
+            raise UsageError(f"{path}: device name '{name}' may hold only letters, digits and . _ -")
+    return {name: Entry(name, settings, path) for name, settings in tables.items()}
+
+
+def checked_remote(remote: str) -> str:
+    """`remote` itself where it is a plain relative path that stays in the work folder; DeviceError otherwise.
+
+    Names on a device are the harness's own, so the rule is strict: it also keeps a name from being read as an
+    option or by a remote shell.
+    """
+    if all(NAME.fullmatch(part) for part in remote.split("/")):
+        return remote
+    raise DeviceError(f"'{remote}' is not a file name inside a device's work folder")

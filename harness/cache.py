@@ -1,10 +1,11 @@
-"""The user's cache folder, and how a file gets into it: whole or not at all."""
+"""The user's cache folder, and how a file gets written: whole or not at all."""
 
 from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import platformdirs
@@ -28,18 +29,24 @@ def folder(*parts: str) -> Path:
     return path
 
 
-def file(path: Path, make: Callable[[Path], None]) -> Path:
-    """Returns `path`, which `make(temporary)` has written now or some process before.
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """Yields a temporary path to write; then synchronizes it to the disk and renames it to `path`.
 
-    Two processes may make the same file at once: each writes a temporary of its own, synchronizes it to the
-    disk and renames it, so that a reader sees one whole file or none.
+    A reader sees the old file or the new one, whole. Two processes may do this at once: the last one's file
+    stays. Nothing is left when the block raises.
     """
-    if path.is_file():
-        return path
-    with tempfile.TemporaryDirectory(prefix=".making-", dir=path.parent) as work:
+    with tempfile.TemporaryDirectory(prefix=".writing-", dir=path.parent) as work:
         temporary = Path(work) / path.name
-        make(temporary)
+        yield temporary
         with temporary.open("rb") as written:
             os.fsync(written.fileno())
         temporary.replace(path)
+
+
+def file(path: Path, make: Callable[[Path], None]) -> Path:
+    """Returns `path`, which `make(temporary)` has written now or some process before."""
+    if not path.is_file():
+        with replacing(path) as temporary:
+            make(temporary)
     return path
