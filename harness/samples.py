@@ -104,12 +104,11 @@ def _read_image(path: Path, preprocess: Preprocess, shape: tuple[int, ...]) -> n
 
 
 def central_box(size: tuple[int, int], fraction: float) -> tuple[int, int, int, int]:
-    """(left, top, right, bottom) of the central `fraction` of a (width, height) image.
-
-    Rounded as TensorFlow's `tf.image.central_crop` does: whole pixels off either side, rounded down.
-    """
-    left, top = (int((length - length * fraction) / 2) for length in size)
-    return left, top, size[0] - left, size[1] - top
+    """(left, top, right, bottom) of the central `fraction` of a (width, height) image, to the nearest pixel."""
+    margin = (1 - fraction) / 2
+    left, top = (round(length * margin) for length in size)
+    right, bottom = (max(round(length * (1 - margin)), 1) for length in size)
+    return min(left, right - 1), min(top, bottom - 1), right, bottom
 
 
 def _read_array(path: Path, shape: tuple[int, ...]) -> np.ndarray:
