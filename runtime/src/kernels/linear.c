@@ -61,7 +61,8 @@ static bool prepare_s8(qb_builder *builder, qb_step *step, qb_linear *op, int ch
     if (factors == NULL) return false;
     /* TFLite multiplies in float for a fully connected layer with one scale
      * (GetQuantizedConvolutionMultipler), in double elsewhere (PopulateConvolutionQuantizationParams). */
-    const bool in_float = step->node->op == QB_OP_FULLY_CONNECTED && w->quant_count == 1;
+    op->rounds_once = step->node->op == QB_OP_FULLY_CONNECTED;
+    const bool in_float = op->rounds_once && w->quant_count == 1;
     for (int32_t c = 0; c < op->shape.out_c; c++) {
         const float scale = weight_scale(w, c);
         const double product = in_float ? (double)(x->scales[0] * scale) : (double)x->scales[0] * (double)scale;

@@ -36,11 +36,31 @@ typedef struct qb_linear {
     qb_range_f32 range;              /* f32, hybrid: the fused activation */
     const float *weight_scales;      /* hybrid */
     const qb_multiplier *factors;    /* int8: s_x·s_w / s_y */
+    bool rounds_once;                /* int8: a fully connected layer, see qb_requantize */
     int32_t input_zero, output_zero; /* int8 */
     qb_range_s8 output_range;        /* int8: the fused activation, quantized */
     bool symmetric_weights;          /* int8, hybrid: no weight is -128 */
     const void *fast;                /* what a fast path packed; NULL where the reference runs */
 } qb_linear;
+
+/* value · factor, rounded once to nearest, ties up: where qb_multiply rounds twice. The sums of these layers stay under
+ * 2^31 in magnitude, so the product fits; the result is saturated. */
+static inline int32_t qb_multiply_rounding_once(int32_t value, qb_multiplier factor)
+{
+    const int right = 31 - factor.shift;
+    const int64_t rounded = ((int64_t)value * factor.multiplier + (INT64_C(1) << right >> 1)) >> right;
+    return rounded > INT32_MAX ? INT32_MAX : rounded < INT32_MIN ? INT32_MIN : (int32_t)rounded;
+}
+
+/* The int8 tail: a sum, bias included, to an output value. LiteRT's reference kernels round twice in convolutions and
+ * once in fully connected layers. */
+static inline int8_t qb_requantize(const qb_linear *op, int32_t channel, int32_t sum)
+{
+    const qb_multiplier factor = op->factors[channel];
+    const int32_t scaled = op->rounds_once ? qb_multiply_rounding_once(sum, factor) : qb_multiply(sum, factor);
+    /* wraps where the zero point carries a saturated product over the edge, as vector instructions do */
+    return qb_clamp_s8((int32_t)((uint32_t)scaled + (uint32_t)op->output_zero), op->output_range);
+}
 
 /* Input values one output sums over. */
 static inline size_t qb_linear_depth(const qb_linear_shape *s)

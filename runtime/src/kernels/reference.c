@@ -24,9 +24,7 @@ void qb_reference_s8(const qb_step *step, qb_sum_s8 sum)
         do {
             const int32_t c = at.channel;
             const int32_t total = (bias == NULL ? 0 : bias[c]) + sum(op, sample, op->input_zero, &at);
-            /* wraps where the zero point carries a saturated product over the edge, as the fast paths do */
-            const int32_t scaled = (int32_t)((uint32_t)qb_multiply(total, op->factors[c]) + (uint32_t)op->output_zero);
-            *y++ = qb_clamp_s8(scaled, op->output_range);
+            *y++ = qb_requantize(op, c, total);
         } while (next(s, &at));
     }
 }
