@@ -25,6 +25,7 @@ from harness.ops import OPS
 
 MAX_NODES = 1_000_000
 MAX_NAME = 1024
+GROWTH, FREE_BYTES = 16, 2**26  # constants may take GROWTH times the file's size and FREE_BYTES more
 NO_OUTPUT = {"NoOp", "Assert"}  # ops without output tensors, so never an output of the network
 PLACEHOLDERS = {"Placeholder", "PlaceholderV2"}
 
@@ -49,7 +50,7 @@ def load(path: Path, inputs: Sequence[str] = (), outputs: Sequence[str] = ()) ->
     for name in starts:
         source = defs[_split(name)[0]]
         graph.tensors[name] = Tensor(name, placeholder_shape(source), placeholder_dtype(source))
-    importer = _Importer(graph, defs, references, needed)
+    importer = _Importer(graph, defs, references, needed, path.stat().st_size)
     for name in sorted(defs, key=lambda name: defs[name].op != "Const"):  # translators look at constants
         importer.add(name)
     return graph.verify()
@@ -156,11 +157,13 @@ def _check_placeholders(defs: dict, needed: set[str], starts: list[str]) -> None
 class _Importer:
     """Adds one NodeDef after the other to the graph."""
 
-    def __init__(self, graph: Graph, defs: dict, references: dict, needed: set[str]):
+    def __init__(self, graph: Graph, defs: dict, references: dict, needed: set[str], file_size: int):
         self.graph = graph
         self.defs = defs
         self.references = references
         self.needed = needed
+        # a repeated value is stored once: a few bytes could claim all the memory
+        self.room = GROWTH * file_size + FREE_BYTES
         self.read_outputs: dict[str, set[str]] = {name: set() for name in defs}
         for reference in [*graph.outputs, *graph.inputs, *(r for rs in references.values() for r in rs)]:
             if not reference.startswith("^"):
@@ -182,7 +185,8 @@ class _Importer:
 
     def _add_const(self, definition) -> None:
         name = definition.name
-        values = tensor_values(definition)
+        values = tensor_values(definition, self.room)
+        self.room -= values.nbytes
         self.graph.tensors[name] = Tensor(name, values.shape, values.dtype, values)
 
     def _add_node(self, definition) -> None:

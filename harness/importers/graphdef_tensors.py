@@ -10,7 +10,6 @@ from harness.errors import FormatError
 from harness.ops import Shape
 
 MAX_RANK = 8
-MAX_SPLAT = 2**26  # elements that one repeated value may stand for
 
 # DataType number of tensorflow/core/framework/types.proto → (dtype, field of TensorProto)
 DTYPES = {
@@ -25,8 +24,8 @@ DTYPES = {
 }
 
 
-def tensor_values(node) -> np.ndarray:
-    """The array of a Const NodeDef, read-only where it lies in the file.
+def tensor_values(node, room: int) -> np.ndarray:
+    """The array of a Const NodeDef, at most `room` bytes; read-only where it lies in the file.
 
     TensorProto keeps values as raw little-endian bytes, or as a list whose last value fills the rest. Raises
     FormatError naming the node where bytes and shape disagree.
@@ -40,8 +39,10 @@ def tensor_values(node) -> np.ndarray:
     if shape is None or any(d < 0 for d in shape):
         raise FormatError(f"{where} does not say its shape")
     size = math.prod(shape)
+    expected = size * np.dtype(dtype).itemsize
+    if expected > room:
+        raise FormatError(f"{where} of shape {shape} holds more than a file of this size can mean")
     if proto.tensor_content:
-        expected = size * np.dtype(dtype).itemsize
         if len(proto.tensor_content) != expected:
             raise FormatError(
                 f"{where} of shape {shape} needs {expected} bytes but has {len(proto.tensor_content)}"
@@ -53,8 +54,6 @@ def tensor_values(node) -> np.ndarray:
 def _listed_values(where: str, listed, dtype, shape: Shape, size: int) -> np.ndarray:
     if len(listed) > size:
         raise FormatError(f"{where} of shape {shape} has {len(listed)} values, more than fit")
-    if size > max(MAX_SPLAT, len(listed)):
-        raise FormatError(f"{where} of shape {shape} is too large for a repeated value")
     try:
         values = np.array(listed, dtype)
     except OverflowError as error:

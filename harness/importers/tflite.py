@@ -29,6 +29,7 @@ IDENTIFIER = b"TFL3"
 MAX_TENSORS = 1_000_000
 MAX_NAME = 1024
 MAX_RANK = 8
+SHARING = 16  # names, indices and scales may be shared in the file, but hardly more often than this
 
 DTYPES = {
     tflite.TensorType.FLOAT32: np.dtype(np.float32),
@@ -82,13 +83,22 @@ class _Reader:
             raise self.error(f"has {self.model.SubgraphsLength()} subgraphs; one is supported")
         self.subgraph = self.model.Subgraphs(0)
         self.names: list[str] = []  # by tensor index
+        self.room = SHARING * len(content)
 
     def error(self, problem: str) -> FormatError:
         return FormatError(f"'{self.path}' {problem}")
 
+    def _spend(self, amount: int) -> None:
+        """Counts what is copied out of the file; entries that share bytes could claim any amount."""
+        self.room -= amount
+        if self.room < 0:
+            raise self.error("claims more names, indices and scales than a file of its size can hold")
+
     def graph(self) -> Graph:
         graph = Graph(self.path.stem)
-        written = {i for k in self._counted("Operators") for i in self.subgraph.Operators(k).OutputsAsNumpy()}
+        written: set[int] = set()
+        for index in self._counted("Operators"):
+            written.update(self._indices(self.subgraph.Operators(index).OutputsAsNumpy()))
         for index in self._counted("Tensors"):
             tensor = self._tensor(index, index not in written, graph.tensors)
             self.names.append(tensor.name)
@@ -108,10 +118,16 @@ class _Reader:
             raise self.error(f"claims {count} {what.lower()}; at most {MAX_TENSORS} are read")
         return range(count)
 
-    def _listed(self, indices, what: str) -> list[str]:
+    def _indices(self, vector) -> list[int]:
+        if isinstance(vector, int):  # the bindings give 0 where there is no vector
+            return []
+        self._spend(vector.nbytes)
+        return vector.tolist()
+
+    def _listed(self, vector, what: str) -> list[str]:
         """Names of tensor indices; −1 is an optional input left out."""
         names = []
-        for index in np.atleast_1d(indices).tolist() if not isinstance(indices, int) else []:
+        for index in self._indices(vector):
             if not -1 <= index < len(self.names):
                 raise self.error(f"names tensor {index} in {what}, but has {len(self.names)} tensors")
             names.append(OPTIONAL if index == -1 else self.names[index])
@@ -140,7 +156,9 @@ class _Reader:
 
     def _text(self, raw: bytes | None, fallback: str) -> str:
         """A name from the file, fit for an error message."""
-        text = (raw or b"").decode("utf-8") if len(raw or b"") <= MAX_NAME else ""
+        raw = raw or b""
+        self._spend(len(raw))
+        text = raw.decode("utf-8") if len(raw) <= MAX_NAME else ""
         return text if text and text.isprintable() else fallback
 
     def _shape(self, record, name: str) -> Shape:
@@ -181,6 +199,7 @@ class _Reader:
         count, axis = parameters.ScaleLength(), parameters.QuantizedDimension()
         if count > 1 and (not 0 <= axis < len(shape) or shape[axis] != count):
             raise self.error(f"has tensor '{name}' of shape {shape} with {count} scales along axis {axis}")
+        self._spend(4 * count)
         if parameters.ZeroPointLength() not in (0, count):
             raise self.error(
                 f"has tensor '{name}' with {count} scales but {parameters.ZeroPointLength()} zero points"

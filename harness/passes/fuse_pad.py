@@ -1,0 +1,46 @@
+"""fuse_pad: zeros around an image become the convolution's own padding.
+
+    Before                                       After
+
+    x ── Pad ── Conv2D(VALID) ── y               x ── Conv2D(padding: ((1, 1), (1, 1))) ── y
+          └── [[0,0], [1,1], [1,1], [0,0]]
+
+Conditions: the padding is a constant, of value 0, along height and width only; the convolution is VALID
+or padded explicitly (SAME would depend on the padded size); values are float; the padded value has one
+reader, as the convolution's first input only, and is not a graph output.
+
+Formula:  padding' = padding + pads, side by side
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from harness.graph import Graph, Node
+from harness.passes._edit import Editor
+
+
+def run(graph: Graph) -> Graph:
+    edit = Editor(graph)
+    for pad in edit.nodes():
+        if pad.op != "Pad" or pad.attrs.get("value", 0.0) != 0.0:
+            continue
+        conv = edit.only_reader(pad)
+        if conv is None or conv.op not in ("Conv2D", "DepthwiseConv2D"):
+            continue
+        padding = _joined(conv, edit.graph.const(pad.inputs[1]))
+        alone = conv.inputs[0] == pad.outputs[0] and conv.inputs.count(pad.outputs[0]) == 1
+        if padding is not None and alone and edit.is_float(pad.inputs[0], *pad.outputs):
+            conv.attrs["padding"] = padding
+            edit.redirect([conv], pad.outputs[0], pad.inputs[0])
+            edit.remove(pad)
+    return edit.finish()
+
+
+def _joined(conv: Node, pads: np.ndarray | None):
+    """The convolution's padding with `pads` (4, 2) added, or None where they do not fit together."""
+    padding = conv.attrs.get("padding", "VALID")
+    if pads is None or pads.shape != (4, 2) or pads[[0, 3]].any() or padding == "SAME":
+        return None
+    own = ((0, 0), (0, 0)) if padding == "VALID" else padding
+    return tuple((own[i][0] + int(pads[i + 1, 0]), own[i][1] + int(pads[i + 1, 1])) for i in range(2))
