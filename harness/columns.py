@@ -1,0 +1,81 @@
+"""The one list of table columns. A new column is one line here; it fills in for old runs too.
+
+A column with a `header` stands in the wide table, once per variant; every column stands in the long form
+(CSV).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from harness.results import Cell
+
+
+def significant(value: float) -> str:
+    """Three significant digits without an exponent: 0.00123, 0.457, 12.3, 1585."""
+    if value == 0:
+        return "0"
+    decimals = 2 - math.floor(math.log10(abs(value)))
+    return f"{value:.{max(decimals, 0)}f}"
+
+
+@dataclass(frozen=True)
+class Column:
+    """key: name in the long form, with the unit that `get` returns (None: not measured).
+
+    header and meaning: of the wide table; `show` writes a value there. measured: the number comes from the
+    device, so the cell's verdict is about it. clocked: a time, which under emulation compares with nothing;
+    it also carries the warnings that no other column's `about`, their first word, claims.
+    """
+
+    key: str
+    get: Callable[[Cell], object]
+    header: str | None = None
+    meaning: str = ""
+    show: Callable[[float], str] = significant
+    measured: bool = True
+    clocked: bool = False
+    about: str | None = None
+
+
+def _latency(figure: Callable) -> Callable[[Cell], object]:
+    return lambda cell: figure(cell.latency_ms) if cell.latency_ms else None
+
+
+def _fact(key: str) -> Column:
+    """A field of the cell, as it is."""
+    return Column(key, lambda cell: getattr(cell, key))
+
+
+def _texts(key: str) -> Column:
+    return Column(key, lambda cell: " | ".join(getattr(cell, key)))
+
+
+# fmt: off
+COLUMNS: tuple[Column, ...] = (
+    *map(_fact, ("device", "arch", "cpu", "emulated", "core", "model", "variant", "arithmetic", "verdict")),
+    Column("top1", lambda c: c.top1, "top-1", "share of samples whose best class is right",
+           "{:.3f}".format, about="top-1"),
+    *map(_fact, ("top5", "samples")),
+    Column("latency_median_ms", _latency(lambda x: x.median), "ms", "median of one inference on one core",
+           clocked=True),
+    Column("latency_ci95_low_ms", _latency(lambda x: x.ci95 and x.ci95[0])),
+    Column("latency_ci95_high_ms", _latency(lambda x: x.ci95 and x.ci95[1])),
+    Column("latency_p90_ms", _latency(lambda x: x.p90)),
+    Column("latency_min_ms", _latency(lambda x: x.min)),
+    Column("latency_mad_ms", _latency(lambda x: x.mad)),
+    Column("latency_runs", _latency(lambda x: x.n)),
+    Column("cold_start_ms", _latency(lambda x: x.cold_start)),
+    Column("size_bytes", lambda c: c.size_bytes, "MB", "model file, millions of bytes",
+           lambda b: significant(b / 1e6), measured=False),
+    *map(_fact, ("size_compressed_bytes", "peak_memory_bytes", "energy_mj")),
+    Column("instructions", lambda c: c.instructions, "M instr", "millions of instructions in one inference",
+           lambda n: significant(n / 1e6)),
+    *map(_texts, ("reasons", "warnings")),
+    *map(_fact, ("model_sha256", "dataset_sha256")),
+)
+# fmt: on
+
+WIDE: tuple[Column, ...] = tuple(column for column in COLUMNS if column.header is not None)

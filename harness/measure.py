@@ -1,0 +1,216 @@
+"""From trials to cells: one `Measurement` per variant, with its verdict.
+
+    valid     every rule below was met
+    invalid   a number was measured but may not be trusted; it is kept, and shown marked
+    failed    something broke; there is no number
+
+Invalid: minimums unmet, wrong sample count, the device rebooted or its governor changed.
+A warning leaves the cell valid and names a fix.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from devices import Device, DeviceInfo
+from harness import stats
+from harness.errors import DeviceError, TrialError
+from harness.results import (
+    FAILED,
+    INVALID,
+    VALID,
+    Cell,
+    EvaluationSet,
+    Latency,
+    LatencySample,
+    Measurement,
+    Predictions,
+    Variant,
+)
+from harness.text import clean
+from harness.trial import (
+    TOP_K,
+    LatencyTrial,
+    Progress,
+    TrialSettings,
+    accuracy_trial,
+    instructions_per_inference,
+    latency_trials,
+)
+
+# Facts that must not change during a trial, and what it means when they do.
+STABLE_FACTS = {"boot_id": "the device rebooted during the trial", "governor": "the governor changed"}
+TIMED_SHARE = 0.9  # of the minimum duration that the runs must fill; the clock's own reads lie between them
+MLPERF_FLOOR = 0.98  # of the float top-1, MLPerf's quality target for a quantized model
+
+
+def measure(
+    device: Device,
+    runner: str,
+    model: str,
+    variants: Sequence[Variant],
+    settings: TrialSettings,
+    evaluation: EvaluationSet | None = None,
+    progress: Progress = lambda what, done, total: None,
+) -> Iterator[Measurement]:
+    """Measures the variants of one model on one device; yields each as it is complete, the float one first.
+
+    runner, and the `remote` of variants and evaluation, are names in the device's work folder. Raises
+    DeviceError only where the device cannot be reached to begin with.
+    """
+    info = device.info()
+    on = _Target(device, runner, model, info, settings.on(info), evaluation)
+    data = evaluation.remote if evaluation else None
+    latency = latency_trials(device, runner, variants, on.settings, data, progress)
+    float_top1 = None
+    for variant in sorted(variants, key=lambda v: v.arithmetic != "f32"):
+        measurement = _measure_variant(on, variant, latency[variant.name], float_top1, progress)
+        if variant.arithmetic == "f32":
+            float_top1 = measurement.cell.top1
+        yield measurement
+
+
+def failed_cell(info: DeviceInfo, model: str, variant: Variant, *reasons: str) -> Cell:
+    """A cell with no measured number. The model file's size and hash are facts and stay."""
+    return replace(_row(info, model, variant), verdict=FAILED, reasons=tuple(map(clean, reasons)))
+
+
+def _row(info: DeviceInfo, model: str, variant: Variant) -> Cell:
+    """What is known of a cell before anything is measured."""
+    return Cell(
+        device=info.name,
+        arch=info.arch,
+        cpu=info.cpu,
+        emulated=info.emulated,
+        core=None,
+        model=model,
+        variant=variant.name,
+        arithmetic=variant.arithmetic,
+        size_bytes=variant.size_bytes,
+        size_compressed_bytes=variant.size_compressed_bytes,
+        model_sha256=variant.model_sha256,
+    )
+
+
+def summarize(processes: Sequence[LatencySample]) -> Latency:
+    """The latency figures of a cell, in milliseconds, from the raw samples of its processes."""
+    groups = [process.ns / 1e6 for process in processes]
+    runs = np.concatenate(groups)
+    return Latency(
+        median=float(np.median(runs)),
+        p90=stats.percentile(runs, 90),
+        min=float(runs.min()),
+        mad=stats.mad(runs),
+        n=len(runs),
+        ci95=stats.median_interval(groups),
+        cold_start=float(np.median([process.cold_ns for process in processes])) / 1e6,
+    )
+
+
+@dataclass(frozen=True)
+class _Target:
+    """What all variants of a measurement have in common. info: the device as it was before the trial."""
+
+    device: Device
+    runner: str
+    model: str
+    info: DeviceInfo
+    settings: TrialSettings
+    evaluation: EvaluationSet | None
+
+
+def _measure_variant(
+    on: _Target, variant: Variant, latency: LatencyTrial, float_top1: float | None, progress: Progress
+) -> Measurement:
+    processes, predictions = tuple(latency.processes), None
+    try:
+        if latency.failure is not None:
+            raise TrialError(latency.failure)
+        run_s = float(np.median(latency.runs())) / 1e9
+        instructions = instructions_per_inference(on.device, on.runner, variant, run_s)
+        if on.evaluation is not None:
+            predictions = accuracy_trial(on.device, on.runner, variant, on.evaluation, run_s, progress)
+        after = on.device.info().facts
+    except (DeviceError, TrialError) as error:
+        cell = failed_cell(on.info, on.model, variant, str(error))
+        return Measurement(cell, on.info, processes)
+    cell = _cell(on, variant, processes, instructions, predictions)
+    reasons = [*_unmet(processes, on.settings), *_changed(on.info.facts, after)]
+    warnings = _warnings(on.info, cell, processes, float_top1)
+    if on.evaluation is not None and cell.top1 is None:
+        reasons.append(f"wrong sample count: {cell.samples} of {len(on.evaluation)} samples were predicted")
+        predictions = None
+    cell = replace(
+        cell, verdict=INVALID if reasons else VALID, reasons=tuple(reasons), warnings=tuple(warnings)
+    )
+    dataset = on.evaluation if predictions is not None else None
+    return Measurement(cell, on.info, processes, dataset, predictions, after)
+
+
+def _cell(
+    on: _Target,
+    variant: Variant,
+    processes: Sequence[LatencySample],
+    instructions: int | None,
+    predictions: Predictions | None,
+) -> Cell:
+    """The numbers, before any verdict; top1 stays None where predictions do not cover every sample."""
+    cores = {process.core for process in processes}
+    cell = replace(
+        _row(on.info, on.model, variant),
+        core=cores.pop() if len(cores) == 1 else None,
+        latency_ms=summarize(processes),
+        instructions=instructions,
+        # Under user-mode emulation a process's memory is the emulator's, not the guest's.
+        peak_memory_bytes=None if on.info.emulated else max(p.vm_hwm_kb for p in processes) * 1024,
+    )
+    if predictions is None:
+        return cell
+    count, k = predictions.classes.shape
+    cell = replace(cell, samples=count, dataset_sha256=on.evaluation.sha256)
+    if count != len(on.evaluation):
+        return cell
+    labels = on.evaluation.labels
+    return replace(
+        cell,
+        top1=float(predictions.correct(labels, 1).mean()),
+        top5=float(predictions.correct(labels, TOP_K).mean()) if k >= TOP_K else None,
+    )
+
+
+def _unmet(processes: Sequence[LatencySample], settings: TrialSettings) -> Iterator[str]:
+    """The minimums that a latency trial did not meet; one ended by its cap need only have floor_runs."""
+    runs = sum(len(process.ns) for process in processes)
+    timed_ms = sum(int(process.ns.sum()) for process in processes) / 1e6
+    capped = timed_ms >= TIMED_SHARE * settings.max_ms
+    needed = min(settings.floor_runs, settings.min_runs) if capped else settings.min_runs
+    if runs < needed:
+        yield f"minimums unmet: {runs} runs of at least {needed} in {timed_ms / 1000:.1f} s"
+    if timed_ms < TIMED_SHARE * settings.min_ms:
+        needed_s = settings.min_ms / 1000
+        yield f"minimums unmet: {timed_ms / 1000:.2f} s of timed runs of at least {needed_s:g} s"
+
+
+def _changed(before: dict[str, str], after: dict[str, str]) -> Iterator[str]:
+    """Facts that had to stay the same and did not; one that is unknown on either side says nothing."""
+    for fact, meaning in STABLE_FACTS.items():
+        if fact in before and fact in after and before[fact] != after[fact]:
+            yield f"{meaning} ({fact} {clean(before[fact], 60)} -> {clean(after[fact], 60)})"
+
+
+def _warnings(
+    info: DeviceInfo, cell: Cell, processes: Sequence[LatencySample], float_top1: float | None
+) -> Iterator[str]:
+    if not info.emulated:  # an emulator's milliseconds are not looked at, so their quality is no news
+        if cell.core is None:
+            yield "not pinned to one core, so the runs may have moved; allow the runner more than one core"
+        yield from stats.instability_warnings(np.concatenate([process.ns for process in processes]))
+    compared = cell.arithmetic.startswith("int8") and cell.top1 is not None and float_top1 is not None
+    if compared and cell.top1 < MLPERF_FLOOR * float_top1:
+        yield (
+            f"top-1 {cell.top1:.3f} is under {MLPERF_FLOOR:.0%} of the float model's {float_top1:.3f}; "
+            "calibrate on more samples, or use hybrid or quantization-aware training"
+        )

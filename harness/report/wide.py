@@ -1,0 +1,137 @@
+"""From cells to the wide table: rows (device, model), columns (figure, arithmetic), marks, footnotes.
+
+What may not be taken at its face value is marked wherever it is shown:
+
+    12.3!¹    invalid, the footnote says why         failed¹   no number, the footnote says why
+    (12.3)    milliseconds of an emulator            12.3²     valid with a warning
+    —         not measured
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+from harness.columns import WIDE, Column
+from harness.results import FAILED, INVALID, Cell
+from harness.text import clean
+
+NAME_LENGTH = 48
+
+
+@dataclass(frozen=True)
+class Marks:
+    """How a format writes a footnote's number, signs that are not ASCII, and text that comes from outside."""
+
+    note: Callable[[int], str]
+    escape: Callable[[str], str] = str
+    emulated: str = "†"
+    missing: str = "—"
+    separator: str = "˒"
+
+
+@dataclass
+class WideTable:
+    """rows: (device, model) as shown. values[column key, i]: a column's texts in `arithmetics[i]`, one a row.
+
+    titles: column key → its title, in table order. notes: the legend, then the footnotes.
+    """
+
+    rows: list[tuple[str, str]]
+    arithmetics: list[str]
+    titles: dict[str, str]
+    values: dict[tuple[str, int], list[str]]
+    notes: list[str]
+
+
+def wide_table(cells: Sequence[Cell], marks: Marks) -> WideTable:
+    """Rows and arithmetics in the order of their first cell; figures that no cell has are left out."""
+    rows = list(dict.fromkeys((cell.device, cell.model) for cell in cells))
+    variants = list(dict.fromkeys((cell.variant, cell.arithmetic) for cell in cells))
+    columns = [c for c in WIDE if c.clocked or any(c.get(cell) is not None for cell in cells)]
+    at = {(cell.device, cell.model, cell.variant, cell.arithmetic): cell for cell in cells}
+    values = {(column.key, i): [] for column in columns for i in range(len(variants))}
+    notes = _Notes(marks)
+    for row in rows:  # row by row, so that footnotes are numbered as they are read
+        for column in columns:
+            for i, variant in enumerate(variants):
+                values[column.key, i].append(_value(column, at.get(row + variant), notes))
+    emulated = {cell.device for cell in cells if cell.emulated}
+    shown = [
+        (_name(device, marks) + (marks.emulated if device in emulated else ""), _name(model, marks))
+        for device, model in rows
+    ]
+    return WideTable(
+        shown,
+        [_name(arithmetic, marks) for _, arithmetic in variants],
+        {column.key: column.header for column in columns},
+        values,
+        [*_legend(cells, columns, marks), *notes.lines()],
+    )
+
+
+def _name(text: str, marks: Marks) -> str:
+    return marks.escape(clean(text, NAME_LENGTH))
+
+
+def _value(column: Column, cell: Cell | None, notes: _Notes) -> str:
+    if cell is None:
+        return notes.marks.missing
+    if column.measured and cell.verdict == FAILED:
+        return "failed" + notes.mark([f"failed: {reason}" for reason in cell.reasons])
+    if (value := column.get(cell)) is None:
+        return notes.marks.missing
+    text, remarks = column.show(value), []
+    if column.clocked and cell.emulated:
+        text = f"({text})"
+    if column.measured and cell.verdict == INVALID:
+        text += "!"
+        remarks += [f"invalid: {reason}" for reason in cell.reasons]
+    return text + notes.mark(remarks + [w for w in cell.warnings if _belongs(w, column)])
+
+
+def _belongs(warning: str, column: Column) -> bool:
+    """A warning goes to the column that it begins with the name of, else to the time."""
+    for other in WIDE:
+        if other.about is not None and warning.startswith(other.about):
+            return other is column
+    return column.clocked
+
+
+def _legend(cells: Sequence[Cell], columns: Sequence[Column], marks: Marks) -> list[str]:
+    lines = ["; ".join(f"{c.header}: {c.meaning}" for c in columns) + "."]
+    if any(cell.emulated for cell in cells):
+        lines.append(
+            f"{marks.emulated} emulated: milliseconds in parentheses are the emulator's and compare with "
+            "nothing; instructions and accuracy are exact."
+        )
+    if any(cell.verdict == INVALID for cell in cells):
+        lines.append("! invalid: measured, but not to be trusted.")
+    return lines
+
+
+@dataclass
+class _Notes:
+    """Numbered footnotes. Remarks that ask for the same fix share one, which quotes the first."""
+
+    marks: Marks
+    by_fix: dict[str, list[str]] = field(default_factory=dict)
+
+    def mark(self, remarks: Sequence[str]) -> str:
+        """The footnote numbers of these remarks, as the format writes them."""
+        numbers = []
+        for remark in remarks:
+            fix = remark.rpartition("; ")[2]
+            alike = self.by_fix.setdefault(fix, [])
+            if remark not in alike:
+                alike.append(remark)
+            numbers.append(list(self.by_fix).index(fix) + 1)
+        return self.marks.separator.join(map(self.marks.note, numbers))
+
+    def lines(self) -> list[str]:
+        """The footnotes in the order of their numbers."""
+        lines = []
+        for number, (first, *others) in enumerate(self.by_fix.values(), 1):
+            alike = f" (and {len(others)} more like it)" if others else ""
+            lines.append(f"{self.marks.note(number)} {self.marks.escape(clean(first))}{alike}")
+        return lines

@@ -1,0 +1,165 @@
+"""What flows from trial to store to report: a `Cell` per device, model and variant, and its raw data.
+
+A cell is a row of the table in long form and exactly one entry of `--format json`; what was not measured is
+None. Raw samples and predictions travel beside it in a `Measurement`, so that a new column can be computed
+for old runs.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+
+import numpy as np
+
+from devices import DeviceInfo
+
+VALID, INVALID, FAILED = "valid", "invalid", "failed"
+
+
+@dataclass(frozen=True)
+class Variant:
+    """One deployed form of a model. remote: the model file's name in the device's work folder.
+
+    arithmetic: what the kernels compute in: "f32", "hybrid", "int8-ptq", "int8-qat" or "f16". Sizes in bytes;
+    the compressed one is what an over-the-air update would carry.
+    """
+
+    name: str
+    arithmetic: str
+    remote: str
+    model_sha256: str
+    size_bytes: int
+    size_compressed_bytes: int | None = None
+
+
+@dataclass(frozen=True)
+class EvaluationSet:
+    """The samples behind an accuracy figure. ids: their names; labels: class index per sample, int32 (n,).
+
+    remote: the data file's name in the device's work folder. sha256 is over that file, which holds
+    preprocessed samples, so another preprocessing is another dataset.
+    """
+
+    name: str
+    sha256: str
+    ids: tuple[str, ...]
+    labels: np.ndarray
+    remote: str = ""
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+
+@dataclass(frozen=True)
+class LatencySample:
+    """One process of a latency trial. ns: every timed run in order, int64 (n,), in monotonic nanoseconds.
+
+    cold_ns is the first run, kept apart; warmup_runs followed it. core is None where nothing was pinned.
+    vm_hwm_kb: peak resident memory of the process.
+    """
+
+    round: int
+    ns: np.ndarray
+    cold_ns: int
+    load_ns: int
+    warmup_runs: int
+    core: int | None
+    isa: str
+    arena_bytes: int
+    vm_hwm_kb: int
+    voluntary_switches: int
+    involuntary_switches: int
+    wall_s: float
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """Top-k of every sample, highest first. classes: int32 (n, k), scores: float32 (n, k), dequantized."""
+
+    classes: np.ndarray
+    scores: np.ndarray
+
+    def correct(self, labels: np.ndarray, k: int) -> np.ndarray:
+        """bool (n,): whether the label is among the k highest."""
+        return (self.classes[:, :k] == np.asarray(labels)[:, None]).any(axis=1)
+
+
+@dataclass(frozen=True)
+class Latency:
+    """Summary in milliseconds over all processes of a cell; rules in harness/stats.py.
+
+    median, min, mad (median absolute deviation) and p90 are of all n runs together; p90 is None below 64 runs
+    and ci95, the interval of the median over processes, below 2 processes. cold_start: median over processes.
+    """
+
+    median: float
+    p90: float | None
+    min: float
+    mad: float
+    n: int
+    ci95: tuple[float, float] | None
+    cold_start: float
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One device × model × variant: the fields of `--format json`, in its order.
+
+    verdict: "valid", "invalid" or "failed" with its reasons; a failed cell has no measured numbers.
+    instructions: guest instructions of one inference. top1, top5: shares of `samples`. Sizes in bytes.
+    """
+
+    device: str
+    arch: str
+    cpu: str
+    emulated: bool
+    core: int | None
+    model: str
+    variant: str
+    arithmetic: str
+    verdict: str = VALID
+    reasons: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
+    latency_ms: Latency | None = None
+    instructions: int | None = None
+    top1: float | None = None
+    top5: float | None = None
+    samples: int | None = None
+    dataset_sha256: str | None = None
+    size_bytes: int | None = None
+    size_compressed_bytes: int | None = None
+    peak_memory_bytes: int | None = None
+    energy_mj: float | None = None
+    model_sha256: str | None = None
+
+    def as_json(self) -> dict:
+        """Plain dicts, lists and numbers, ready for json.dumps."""
+        return json.loads(json.dumps(asdict(self)))
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """A cell with the raw data it was computed from, committed to the store as one.
+
+    info: the device, with its facts (governor, boot_id, …) before the trial; after: its facts afterwards.
+    """
+
+    cell: Cell
+    info: DeviceInfo
+    processes: Sequence[LatencySample] = ()
+    dataset: EvaluationSet | None = None
+    predictions: Predictions | None = None
+    after: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class RunRecord:
+    """One call of `bench run`. started: ISO 8601 UTC. settings, environment: what a repetition needs."""
+
+    started: str
+    bench_version: str
+    runtime_sha256: str
+    settings: dict[str, object] = field(default_factory=dict)
+    environment: dict[str, str] = field(default_factory=dict)

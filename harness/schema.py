@@ -1,0 +1,146 @@
+"""The tables of the results database and its migrations.
+
+    runs 1—n cells n—1 devices          a cell: one model and variant on one device
+    cells 1—n processes                 the timed runs, raw
+    cells 1—0..1 predictions n—1 datasets   top-k of every sample; the samples' names and labels
+
+A column of `cells` has the name of the field of `Cell` that it holds. Arrays are zlib-compressed
+little-endian bytes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import sqlalchemy as sa
+
+from harness.errors import FormatError
+
+METADATA = sa.MetaData()
+
+
+def _key(name: str, **options) -> sa.Column:
+    return sa.Column(
+        name, sa.Integer, sa.ForeignKey(f"{name.removesuffix('_id')}s.id"), nullable=False, **options
+    )
+
+
+VERSION = sa.Table("schema_version", METADATA, sa.Column("version", sa.Integer, nullable=False))
+
+RUNS = sa.Table(
+    "runs",
+    METADATA,
+    sa.Column("id", sa.Integer, primary_key=True),
+    sa.Column("started", sa.Text, nullable=False),
+    sa.Column("bench_version", sa.Text, nullable=False),
+    sa.Column("runtime_sha256", sa.Text, nullable=False),
+    sa.Column("settings", sa.JSON, nullable=False),
+    sa.Column("environment", sa.JSON, nullable=False),
+)
+
+DEVICES = sa.Table(
+    "devices",
+    METADATA,
+    sa.Column("id", sa.Integer, primary_key=True),
+    _key("run_id"),
+    sa.Column("name", sa.Text, nullable=False),
+    sa.Column("transport", sa.Text, nullable=False),
+    sa.Column("arch", sa.Text, nullable=False),
+    sa.Column("cpu", sa.Text, nullable=False),
+    sa.Column("emulated", sa.Boolean, nullable=False),
+    sa.UniqueConstraint("run_id", "name"),
+)
+
+DATASETS = sa.Table(
+    "datasets",
+    METADATA,
+    sa.Column("sha256", sa.Text, primary_key=True),
+    sa.Column("name", sa.Text, nullable=False),
+    sa.Column("ids", sa.LargeBinary, nullable=False),  # JSON list of names, zlib
+    sa.Column("labels", sa.LargeBinary, nullable=False),  # int32, zlib
+)
+
+CELLS = sa.Table(
+    "cells",
+    METADATA,
+    sa.Column("id", sa.Integer, primary_key=True),
+    _key("run_id"),
+    _key("device_id"),
+    sa.Column("model", sa.Text, nullable=False),
+    sa.Column("variant", sa.Text, nullable=False),
+    sa.Column("arithmetic", sa.Text, nullable=False),
+    sa.Column("model_sha256", sa.Text),
+    sa.Column("dataset_sha256", sa.Text),  # of a dataset that a cell refers to, stored or not
+    sa.Column("core", sa.Integer),
+    sa.Column("verdict", sa.Text, nullable=False),
+    sa.Column("reasons", sa.JSON, nullable=False),
+    sa.Column("warnings", sa.JSON, nullable=False),
+    sa.Column("latency_ms", sa.JSON),  # a Latency; its raw samples are in `processes`
+    sa.Column("instructions", sa.BigInteger),
+    sa.Column("top1", sa.Float),
+    sa.Column("top5", sa.Float),
+    sa.Column("samples", sa.Integer),
+    sa.Column("size_bytes", sa.BigInteger),
+    sa.Column("size_compressed_bytes", sa.BigInteger),
+    sa.Column("peak_memory_bytes", sa.BigInteger),
+    sa.Column("energy_mj", sa.Float),
+    sa.Column("facts_before", sa.JSON, nullable=False),  # of the device: governor, boot_id, …
+    sa.Column("facts_after", sa.JSON, nullable=False),
+    sa.UniqueConstraint("run_id", "device_id", "model", "variant"),
+)
+
+PROCESSES = sa.Table(
+    "processes",
+    METADATA,
+    sa.Column("id", sa.Integer, primary_key=True),
+    _key("cell_id", index=True),
+    sa.Column("round", sa.Integer, nullable=False),
+    sa.Column("ns", sa.LargeBinary, nullable=False),  # int64, zlib
+    sa.Column("cold_ns", sa.BigInteger, nullable=False),
+    sa.Column("load_ns", sa.BigInteger, nullable=False),
+    sa.Column("warmup_runs", sa.BigInteger, nullable=False),
+    sa.Column("core", sa.Integer),
+    sa.Column("isa", sa.Text, nullable=False),
+    sa.Column("arena_bytes", sa.BigInteger, nullable=False),
+    sa.Column("vm_hwm_kb", sa.BigInteger, nullable=False),
+    sa.Column("voluntary_switches", sa.BigInteger, nullable=False),
+    sa.Column("involuntary_switches", sa.BigInteger, nullable=False),
+    sa.Column("wall_s", sa.Float, nullable=False),
+)
+
+PREDICTIONS = sa.Table(
+    "predictions",
+    METADATA,
+    _key("cell_id", primary_key=True),
+    sa.Column("dataset_sha256", sa.Text, sa.ForeignKey("datasets.sha256"), nullable=False),
+    sa.Column("k", sa.Integer, nullable=False),
+    sa.Column("classes", sa.LargeBinary, nullable=False),  # int32 (n, k), zlib
+    sa.Column("scores", sa.LargeBinary, nullable=False),  # float32 (n, k), zlib
+)
+
+# MIGRATIONS[i] lifts a database from version i + 1 to i + 2; a new one is made as METADATA says.
+MIGRATIONS: list[Callable[[sa.Connection], None]] = []
+
+
+def prepare(connection: sa.Connection) -> None:
+    """Makes the tables in an empty database, or lifts an older one to the newest version; in one transaction.
+
+    Raises FormatError where the database is not one of ours or was written by a newer program.
+    """
+    newest = 1 + len(MIGRATIONS)
+    present = sa.inspect(connection).get_table_names()
+    if not present:
+        METADATA.create_all(connection)
+        connection.execute(VERSION.insert().values(version=newest))
+        return
+    versions = connection.scalars(sa.select(VERSION.c.version)).all() if VERSION.name in present else []
+    if len(versions) != 1:
+        raise FormatError("it is not a quantbench results database")
+    if not 1 <= versions[0] <= newest:
+        raise FormatError(
+            f"it has schema version {versions[0]}, this program knows {newest}: update quantbench"
+        )
+    for migrate in MIGRATIONS[versions[0] - 1 :]:
+        migrate(connection)
+    if versions[0] != newest:
+        connection.execute(VERSION.update().values(version=newest))

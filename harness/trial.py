@@ -1,0 +1,204 @@
+"""Trials on one device: latency, accuracy, instructions per inference, per-node profile.
+
+Everything is measured by the deployed runner, one process per command, each with its own nonce and deadline.
+A latency trial interleaves the variants so that drift hits all alike:
+
+    round 0   f32  hybrid  int8
+    round 1   int8 hybrid  f32        one process each; processes=3 makes three rounds
+    round 2   f32  hybrid  int8
+
+A variant whose process fails is out, the others go on. `harness/measure.py` turns trials into cells.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from devices import Device, DeviceInfo
+from harness import runner_output
+from harness.errors import DeviceError, TrialError
+from harness.results import EvaluationSet, LatencySample, Predictions, Variant
+from harness.runner_events import NodeTime
+
+Progress = Callable[[str, int, int], None]  # what is being done, steps done, steps in all
+
+TOP_K = 5
+CHUNK = 256  # samples of an accuracy process: bounds its output and its deadline, and lets progress be seen
+SLOWEST_RUN_S = 60.0  # assumed of a model whose latency is not known; twice what inception_v3 takes emulated
+START_S = 60.0  # the longest that starting the runner and loading a model may take
+SLACK = 20  # a run may be this much slower than the median before it counts as hung
+COUNTED_RUNS = (1, 2)  # fewest whose difference is one warm inference
+COUNTING_SLOWDOWN = 50  # of the emulator while it counts instructions
+
+
+@dataclass(frozen=True)
+class TrialSettings:
+    """How long a latency trial goes on. Runs and milliseconds are of a cell, over all its processes.
+
+    Timed runs go on until min_runs and min_ms are both met, or max_ms; a slow model ended by max_ms is valid
+    with floor_runs. Each process warms up for warmup_runs and warmup_ms first.
+    """
+
+    name: str
+    min_runs: int
+    min_ms: int
+    max_ms: int
+    processes: int = 3
+    floor_runs: int = 20
+    warmup_runs: int = 3
+    warmup_ms: int = 500
+
+    def on(self, info: DeviceInfo) -> TrialSettings:
+        """The settings used on this device: QUICK under emulation, where milliseconds mean nothing."""
+        return dataclasses.replace(QUICK, processes=self.processes) if info.emulated else self
+
+    def share(self, whole: int) -> int:
+        """What one process contributes to a minimum or a cap of the cell."""
+        return -(-whole // self.processes)
+
+
+QUICK = TrialSettings("quick", 20, 1_000, 120_000)
+DEFAULT = TrialSettings("default", 128, 10_000, 120_000)
+RELEASE = TrialSettings("release", 1024, 60_000, 600_000)
+
+
+@dataclass
+class LatencyTrial:
+    """The processes of one variant, in order; failure says why there are no more."""
+
+    processes: list[LatencySample] = dataclasses.field(default_factory=list)
+    failure: str | None = None
+
+    def runs(self) -> np.ndarray:
+        """Every timed run of every process, int64 (n,) nanoseconds."""
+        return np.concatenate([process.ns for process in self.processes])
+
+
+def latency_trials(
+    device: Device,
+    runner: str,
+    variants: Sequence[Variant],
+    settings: TrialSettings,
+    data: str | None = None,
+    progress: Progress = lambda what, done, total: None,
+) -> dict[str, LatencyTrial]:
+    """Times the variants, interleaved; the result is keyed by variant name.
+
+    runner, data: names in the device's work folder; without data the runner makes its own input. `settings`
+    are taken as they are: the caller applies `settings.on(info)`.
+    """
+    trials = {variant.name: LatencyTrial() for variant in variants}
+    for turn in range(settings.processes):
+        for i, variant in enumerate(variants if turn % 2 == 0 else reversed(variants)):
+            trial = trials[variant.name]
+            progress(f"latency {variant.name}", turn * len(variants) + i, settings.processes * len(variants))
+            if trial.failure is None:
+                try:
+                    trial.processes.append(_latency_process(device, runner, variant, settings, data, turn))
+                except (DeviceError, TrialError) as error:
+                    trial.failure = str(error)
+    return trials
+
+
+def _latency_process(
+    device: Device, runner: str, variant: Variant, settings: TrialSettings, data: str | None, turn: int
+) -> LatencySample:
+    nonce = runner_output.new_nonce()
+    cap_ms = settings.share(settings.max_ms)
+    argv = [runner, "latency", "--model", variant.remote, "--nonce", nonce]
+    argv += ["--data", data] if data else []
+    argv += ["--min-runs", str(settings.share(settings.min_runs))]
+    argv += ["--min-ms", str(settings.share(settings.min_ms)), "--max-ms", str(cap_ms)]
+    argv += ["--warmup-runs", str(settings.warmup_runs), "--warmup-ms", str(settings.warmup_ms)]
+    unclocked_runs = 1 + settings.warmup_runs + 1  # cold start, warm-up, and the run that passes the cap
+    timeout = START_S + (settings.warmup_ms + cap_ms) / 1000 + unclocked_runs * SLOWEST_RUN_S
+    result = device.run(argv, timeout)
+    start, cold, warmup, usage, ns = runner_output.read_latency(result, nonce)
+    return LatencySample(
+        round=turn,
+        ns=ns,
+        cold_ns=cold.ns,
+        load_ns=start.load_ns,
+        warmup_runs=warmup.runs,
+        core=start.core,
+        isa=start.isa,
+        arena_bytes=start.arena_bytes,
+        vm_hwm_kb=usage.vm_hwm_kb,
+        voluntary_switches=usage.voluntary_switches,
+        involuntary_switches=usage.involuntary_switches,
+        wall_s=result.wall_s,
+    )
+
+
+def accuracy_trial(
+    device: Device,
+    runner: str,
+    variant: Variant,
+    evaluation: EvaluationSet,
+    run_s: float = SLOWEST_RUN_S,
+    progress: Progress = lambda what, done, total: None,
+) -> Predictions:
+    """Runs every sample once, in chunks of CHUNK; run_s is the median seconds of a run, for the deadline.
+
+    The predictions are fewer than the samples where the runner gave fewer: the caller judges the number.
+    Raises TrialError and DeviceError.
+    """
+    classes, scores = [], []
+    for first in range(0, len(evaluation), CHUNK):
+        progress(f"accuracy {variant.name}", first, len(evaluation))
+        count = min(CHUNK, len(evaluation) - first)
+        nonce = runner_output.new_nonce()
+        argv = [runner, "accuracy", "--model", variant.remote, "--data", evaluation.remote, "--nonce", nonce]
+        argv += ["--first", str(first), "--count", str(count), "--top", str(TOP_K)]
+        result = device.run(argv, START_S + SLACK * run_s * count)
+        chunk_classes, chunk_scores = runner_output.read_accuracy(result, nonce, first)
+        if classes and len(chunk_classes) and chunk_classes.shape[1] != classes[0].shape[1]:
+            raise TrialError(f"the runner gives another number of classes from sample {first} on")
+        if len(chunk_classes):
+            classes.append(chunk_classes)
+            scores.append(chunk_scores)
+        if len(chunk_classes) != count:
+            break
+    if not classes:
+        raise TrialError("the runner gave no prediction at all")
+    return Predictions(np.concatenate(classes), np.concatenate(scores))
+
+
+def instructions_per_inference(
+    device: Device, runner: str, variant: Variant, run_s: float = SLOWEST_RUN_S
+) -> int | None:
+    """Guest instructions of one warm inference; None where the device cannot count.
+
+    The difference between two run counts: start, load and the first inference are in both and fall out, and
+    with nothing random in the command line the number is the same every time. Raises TrialError and
+    DeviceError.
+    """
+    counts = []
+    for runs in COUNTED_RUNS:
+        argv = [runner, "repeat", "--model", variant.remote, "--runs", str(runs), "--nonce", "count"]
+        counted = device.count_instructions(argv, START_S + SLACK * COUNTING_SLOWDOWN * run_s * runs)
+        if counted is None:
+            return None
+        counts.append(counted)
+    fewer, more = counts
+    if more <= fewer:
+        raise TrialError(
+            f"counting instructions: {COUNTED_RUNS[1]} runs took {more}, {COUNTED_RUNS[0]} took {fewer}"
+        )
+    return (more - fewer) // (COUNTED_RUNS[1] - COUNTED_RUNS[0])
+
+
+def profile_trial(
+    device: Device, runner: str, variant: Variant, runs: int = 10, run_s: float = SLOWEST_RUN_S
+) -> list[NodeTime]:
+    """Every node in execution order, each timed `runs` times. Raises TrialError and DeviceError."""
+    nonce = runner_output.new_nonce()
+    argv = [runner, "profile", "--model", variant.remote, "--runs", str(runs), "--nonce", nonce]
+    nodes = runner_output.read_profile(device.run(argv, START_S + SLACK * run_s * runs), nonce)
+    if len(nodes[0].ns) != runs:
+        raise TrialError(f"the runner's profile has {len(nodes[0].ns)} runs instead of {runs}")
+    return nodes
