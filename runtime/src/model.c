@@ -1,4 +1,6 @@
 /* Opening a model file: mapping, header, checksums, sections. */
+#define _POSIX_C_SOURCE 200809L
+
 #include "model.h"
 
 #include <errno.h>

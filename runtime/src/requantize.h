@@ -15,11 +15,11 @@
 /* A real factor: multiplier · 2^(shift − 31). shift > 0 shifts left before, shift < 0 right after. */
 typedef struct qb_multiplier {
     int32_t multiplier;
-    int32_t shift; /* in [-31, 30] */
+    int32_t shift; /* in [-31, 31] */
 } qb_multiplier;
 
-/* QuantizeMultiplier: the fixed-point form of a real factor >= 0. A factor under 2^-32 becomes 0; one of 2^30 and
- * above saturates. */
+/* QuantizeMultiplier: the fixed-point form of a real factor >= 0. A factor under 2^-32 becomes 0; one of 2^31 and
+ * above, for which TFLite leaves the shift undefined, saturates. */
 static inline qb_multiplier qb_quantize_multiplier(double real)
 {
     qb_multiplier result = {0, 0};
@@ -31,8 +31,8 @@ static inline qb_multiplier qb_quantize_multiplier(double real)
         exponent++;
     }
     if (exponent < -31) return result;
-    if (exponent > 30) {
-        exponent = 30;
+    if (exponent > 31) {
+        exponent = 31;
         fixed = INT32_MAX;
     }
     result.multiplier = (int32_t)fixed;
@@ -49,6 +49,12 @@ static inline int32_t qb_clamp(int32_t value, int32_t low, int32_t high)
 static inline int32_t qb_shift_left(int32_t value, int shift)
 {
     return (int32_t)((uint32_t)value << shift);
+}
+
+/* a + b modulo 2^32: a requantized value and a zero point, where a hostile scale may have filled all 32 bits. */
+static inline int32_t qb_add_wrapping(int32_t a, int32_t b)
+{
+    return (int32_t)((uint32_t)a + (uint32_t)b);
 }
 
 /* SaturatingRoundingDoublingHighMul: the high half of 2·a·b, rounded to nearest with ties away from zero; the one

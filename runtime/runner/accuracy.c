@@ -1,0 +1,84 @@
+/* accuracy: every sample once, its highest scores and their classes. */
+#include <math.h>
+#include <stdlib.h>
+
+#include "json.h"
+#include "samples.h"
+
+enum { BATCH = 64 };
+
+typedef struct best {
+    int32_t class;
+    float score;
+} best;
+
+static float score_at(qb_view output, size_t index)
+{
+    if (output.dtype == QB_F32) return ((const float *)output.data)[index];
+    return (float)(((const int8_t *)output.data)[index] - output.zero_point) * output.scale;
+}
+
+/* The `count` highest scores, highest first, ties to the lower index. False where a score is not finite. */
+static bool find_best(qb_view output, size_t classes, best *top, size_t count)
+{
+    size_t filled = 0;
+    for (size_t i = 0; i < classes; i++) {
+        const float score = score_at(output, i);
+        if (!isfinite(score)) return false;
+        size_t place = filled;
+        while (place > 0 && top[place - 1].score < score) place--;
+        if (place == count) continue;
+        if (filled < count) filled++;
+        for (size_t k = filled - 1; k > place; k--) top[k] = top[k - 1];
+        top[place] = (best){(int32_t)i, score};
+    }
+    return true;
+}
+
+static void write_batch(const best *top, uint64_t first, size_t samples, size_t count)
+{
+    begin_event("top");
+    json_integer("first", (int64_t)first);
+    json_list_begin("classes");
+    for (size_t s = 0; s < samples; s++) {
+        json_list_begin(NULL);
+        for (size_t k = 0; k < count; k++) json_item_integer(top[s * count + k].class);
+        json_list_end();
+    }
+    json_list_end();
+    json_list_begin("scores");
+    for (size_t s = 0; s < samples; s++) {
+        json_list_begin(NULL);
+        for (size_t k = 0; k < count; k++) json_item_real(top[s * count + k].score);
+        json_list_end();
+    }
+    json_list_end();
+    json_end();
+}
+
+void run_accuracy(runner *runner)
+{
+    sample_range range;
+    dataset *data = open_samples(runner, &range);
+    const qb_view output = qb_session_output(runner->session, 0);
+    if (output.dtype != QB_F32 && !(output.dtype == QB_S8 && output.scale > 0.0f)) {
+        fail("output '%s' is neither float nor quantized int8", output.name);
+    }
+    const size_t classes = output.size / qb_dtype_size((uint8_t)output.dtype);
+    const size_t count = runner->options.top < classes ? (size_t)runner->options.top : classes;
+    if (count == 0) fail("--top must be at least 1");
+    best *top = checked_malloc(BATCH * count * sizeof *top);
+    size_t filled = 0;
+    for (uint64_t i = range.first; i < range.end; i++) {
+        feed_sample(runner, data, i);
+        qb_session_run(runner->session);
+        if (!find_best(output, classes, top + filled * count, count)) {
+            fail("sample %llu: a score is not finite", (unsigned long long)i);
+        }
+        if (++filled < BATCH && i + 1 < range.end) continue;
+        write_batch(top, i + 1 - filled, filled, count);
+        filled = 0;
+    }
+    free(top);
+    dataset_close(data);
+}
