@@ -50,6 +50,11 @@ def write(graph: Graph, path: Path) -> None:
         part.unlink(missing_ok=True)
 
 
+def tensor_names(graph: Graph) -> list[str]:
+    """Names by index in the file's tensor table, which is how the runner speaks of tensors."""
+    return list(_Writer(graph).indices)
+
+
 def arithmetic(graph: Graph, node: Node) -> str:
     """ "f32", "hybrid" or "int8": how the runtime computes this node, from the dtypes of its tensors."""
     tensors = [graph.tensors[name] for name in (*node.inputs[:2], node.outputs[0]) if name != OPTIONAL]

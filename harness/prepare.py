@@ -1,0 +1,150 @@
+"""Everything that happens on the host before a device is touched: import → optimize → quantize → pack.
+
+A model is prepared once for all devices, because the model file is the same for every target.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import zlib
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from harness import calibration, datasets
+from harness.datasets import Dataset
+from harness.errors import UsageError
+from harness.graph import Graph
+from harness.pack import pack
+from harness.results import EvaluationSet, Variant
+from harness.sources import PREPROCESS_HELP, Source
+from harness.trial import Progress
+from harness.variants import Ranges, VariantKind, kinds_of
+
+CALIBRATION_SAMPLES = 100
+COMPRESSION = 9  # zlib's strongest: what an over-the-air update would carry
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """One model ready for any device: its variants' files, and the evaluation's data file if there is one.
+
+    The `remote` names of variants and evaluation are still empty: deploying gives them.
+    """
+
+    model: str
+    variants: dict[Path, Variant]
+    evaluation: EvaluationSet | None
+    data: Path | None
+    notes: tuple[str, ...] = ()
+
+
+def prepare(
+    source: Source,
+    variants: list[str] | None,
+    dataset: str | None,
+    samples: int | None,
+    work: Path,
+    progress: Progress,
+) -> Prepared:
+    """Makes the files of one model's trial in the folder `work`.
+
+    dataset: a name or folder, None for the recipe's own; without any, accuracy is not measured. Raises
+    UsageError or FormatError for input that cannot be used.
+    """
+    kinds = kinds_of(source, variants)
+    opened = _open_dataset(source, dataset, samples)
+    notes = []
+
+    def observed() -> Ranges:
+        ranges, note = _calibrate(source, opened, work, progress)
+        notes.extend(note)
+        return ranges
+
+    files = {}
+    for name, graph in _variant_graphs(source.graph, kinds, observed):
+        path, variant = _write(graph, name, kinds[name].arithmetic, work / f"{source.name}-{name}.qbm")
+        files[path] = variant
+    evaluation, data = _write_evaluation(opened, work / f"{source.name}.qbd", progress)
+    return Prepared(source.name, files, evaluation, data, tuple(notes))
+
+
+def variant_graph(source: Source, variant: str, dataset: str | None, work: Path, progress: Progress) -> Graph:
+    """The graph of one variant; calibrated, where it has to be, on the dataset or the recipe's own."""
+    kinds = kinds_of(source, [variant])
+    opened = _open_dataset(source, dataset, None) if kinds[variant].calibrated else None
+    graphs = _variant_graphs(source.graph, kinds, lambda: _calibrate(source, opened, work, progress)[0])
+    return dict(graphs)[variant]
+
+
+def _variant_graphs(graph: Graph, kinds: dict[str, VariantKind], observed: Callable[[], Ranges]):
+    """(name, graph) of each variant; calibrates once, and only where some variant needs it."""
+    ranges = observed() if any(kind.calibrated for kind in kinds.values()) else None
+    for name, kind in kinds.items():
+        yield name, kind.make(graph, ranges)
+
+
+def _open_dataset(source: Source, dataset: str | None, samples: int | None) -> Dataset | None:
+    chosen = dataset or source.dataset
+    if chosen is None:
+        return None
+    if source.preprocess is None:
+        raise UsageError(
+            f"model '{source.name}' does not say how samples become inputs: give --preprocess, "
+            f"for example --preprocess {PREPROCESS_HELP}"
+        )
+    return datasets.open_dataset(
+        chosen, source.preprocess, source.input_shape, samples, classes=source.classes
+    )
+
+
+def _calibrate(
+    source: Source, dataset: Dataset | None, work: Path, progress: Progress
+) -> tuple[Ranges, list[str]]:
+    """Activation ranges of the float graph, and what the user should know about them."""
+    if dataset is None:
+        raise UsageError(
+            f"model '{source.name}': int8 is calibrated on samples, and there are none: give --dataset, "
+            "or --variants without int8"
+        )
+    chosen = datasets.calibration_split(dataset, CALIBRATION_SAMPLES)
+    data = work / "calibration.qbd"
+    datasets.write_dataset(chosen, data, progress)
+    ranges = calibration.observe(source.graph, data, len(chosen), work, progress)
+    if not chosen.overlaps_evaluation:
+        return ranges, []
+    note = (
+        f"{source.name}: calibrated on {len(chosen)} of the evaluation's samples (without their labels), "
+        f"because data set '{dataset.name}' has no training split"
+    )
+    return ranges, [note]
+
+
+def _write(graph: Graph, name: str, arithmetic: str, path: Path) -> tuple[Path, Variant]:
+    content = pack(graph)
+    path.write_bytes(content)
+    return path, Variant(
+        name=name,
+        arithmetic=arithmetic,
+        remote="",
+        model_sha256=hashlib.sha256(content).hexdigest(),
+        size_bytes=len(content),
+        size_compressed_bytes=len(zlib.compress(content, COMPRESSION)),
+    )
+
+
+def _write_evaluation(
+    dataset: Dataset | None, path: Path, progress: Progress
+) -> tuple[EvaluationSet | None, Path | None]:
+    if dataset is None:
+        return None, None
+    written = datasets.write_dataset(dataset, path, progress)
+    labels = dataset.labels
+    return EvaluationSet(dataset.name, written.dataset_sha256, tuple(dataset.ids), labels), path
+
+
+def deployed(prepared: Prepared, names: dict[Path, str]) -> tuple[list[Variant], EvaluationSet | None]:
+    """Variants and evaluation with their names on a device."""
+    variants = [replace(variant, remote=names[path]) for path, variant in prepared.variants.items()]
+    evaluation = prepared.evaluation
+    return variants, replace(evaluation, remote=names[prepared.data]) if evaluation else None

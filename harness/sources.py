@@ -1,0 +1,130 @@
+"""Where a model comes from: a recipe by its name, or a file; with its preprocessing and default dataset."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import models
+from harness import importers, passes
+from harness.errors import FormatError, UsageError, unknown_name
+from harness.graph import Graph
+from models import Preprocess, Recipe
+
+PREPROCESS_HELP = "crop=0.875,resize=128,mean=127.5,std=127.5,labels+1"
+
+
+@dataclass(frozen=True)
+class Source:
+    """A model ready for quantization: its optimized graph and what else a trial has to know.
+
+    preprocess is None where nobody has said how samples become inputs. dataset: the recipe's own, if any.
+    """
+
+    name: str
+    graph: Graph
+    preprocess: Preprocess | None = None
+    dataset: str | None = None
+    labels: tuple[str, ...] = ()
+
+    @property
+    def input_shape(self) -> tuple[int, ...]:
+        return self.graph.tensors[self.graph.inputs[0]].shape
+
+    @property
+    def classes(self) -> int:
+        """Length of the flattened first output."""
+        return math.prod(self.graph.tensors[self.graph.outputs[0]].shape)
+
+    @property
+    def quantized(self) -> bool:
+        """Whether the file came quantized already."""
+        return any(tensor.quant is not None for tensor in self.graph.tensors.values())
+
+
+def open_source(model: str, weights: str | None = None, preprocess: str | None = None) -> Source:
+    """Imports and optimizes a recipe's or a file's network.
+
+    weights: a recipe's weights file. preprocess: the text form of `parse_preprocess`, over the recipe's own.
+    Raises UsageError for unknown names and missing files, FormatError for files that cannot be understood.
+    """
+    if model in models.names():
+        source = _from_recipe(models.load(model), weights)
+    elif weights is not None:
+        raise UsageError(f"--weights goes with a recipe's name; '{model}' is not one: {_recipes()}")
+    elif Path(model).suffix in importers.IMPORTERS or Path(model).exists():
+        source = Source(Path(model).stem, _optimized(importers.load(model)))
+    else:
+        raise unknown_name("model", model, models.names())
+    if len(source.graph.inputs) != 1 or len(source.graph.outputs) != 1:
+        inputs, outputs = len(source.graph.inputs), len(source.graph.outputs)
+        raise FormatError(
+            f"model '{source.name}' has {inputs} inputs and {outputs} outputs; it needs one of each"
+        )
+    return replace(source, preprocess=parse_preprocess(preprocess, source.preprocess) or source.preprocess)
+
+
+def _recipes() -> str:
+    return f"recipes are {', '.join(models.names())}"
+
+
+def _from_recipe(recipe: Recipe, weights: str | None) -> Source:
+    if weights is not None:
+        graph = importers.load(weights, recipe.inputs, recipe.outputs)
+    elif recipe.build is not None:
+        graph = recipe.build()
+    else:
+        raise UsageError(f"model '{recipe.name}' needs --weights FILE: {recipe.weights_help}")
+    graph.name = recipe.name
+    graph = _optimized(graph)
+    found = graph.tensors[graph.inputs[0]].shape
+    if recipe.input_shape and found != recipe.input_shape:
+        raise FormatError(
+            f"{weights}: its input is {found}, but recipe '{recipe.name}' takes {recipe.input_shape}"
+        )
+    return Source(recipe.name, graph, recipe.preprocess, recipe.dataset, recipe.labels)
+
+
+def _optimized(graph: Graph) -> Graph:
+    return passes.apply(graph)
+
+
+def parse_preprocess(text: str | None, base: Preprocess | None = None) -> Preprocess | None:
+    """`crop=0.875,resize=128,mean=127.5,std=127.5,labels+1` over `base`; None for no text.
+
+    Also resize=HxW, mean=R:G:B, std=R:G:B, grey, dtype=int8|uint8|float32. Raises UsageError naming the part
+    that is wrong.
+    """
+    if text is None:
+        return None
+    fields: dict[str, object] = {}
+    for part in text.split(","):
+        try:
+            fields |= _preprocess_field(part.strip())
+        except (ValueError, KeyError):
+            raise UsageError(f"--preprocess: cannot read '{part}'; write it like {PREPROCESS_HELP}") from None
+    return replace(base or Preprocess(), **fields)
+
+
+def _preprocess_field(part: str) -> dict[str, object]:
+    """One part of the text; ValueError or KeyError where it is not understood."""
+    if part == "grey":
+        return {"channels": 1}
+    if part.startswith("labels") and part[6:7] in ("+", "-"):
+        return {"label_offset": int(part[6:])}
+    key, value = part.split("=", 1)
+    if key == "resize":
+        sizes = [int(n) for n in value.split("x")]
+        if len(sizes) > 2:
+            raise ValueError(value)
+        return {"resize": (sizes[0], sizes[-1])}
+    if key == "dtype" and value not in ("int8", "uint8", "float32"):
+        raise ValueError(value)
+    read = {
+        "crop": float,
+        "dtype": str,
+        "mean": lambda v: tuple(float(n) for n in v.split(":")),
+        "std": lambda v: tuple(float(n) for n in v.split(":")),
+    }
+    return {key: read[key](value)}

@@ -1,0 +1,55 @@
+"""The forms in which a model can be shipped: the one list of variants, each with its arithmetic and maker."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from harness.errors import UsageError, unknown_name
+from harness.graph import Graph
+from harness.quantize import hybrid, int8
+from harness.quantize.calibrate import Range
+from harness.sources import Source
+
+Ranges = Mapping[str, Range]
+
+
+@dataclass(frozen=True)
+class VariantKind:
+    """How a variant is made. arithmetic: what its kernels compute in, as the table says it.
+
+    make(graph, ranges) → Graph; ranges are those of the activations, and None unless `calibrated`.
+    """
+
+    arithmetic: str
+    calibrated: bool
+    make: Callable[[Graph, Ranges | None], Graph]
+
+
+VARIANTS = {
+    "f32": VariantKind("f32", False, lambda graph, ranges: graph),
+    "hybrid": VariantKind("hybrid", False, lambda graph, ranges: hybrid.quantize(graph)),
+    "int8": VariantKind("int8-ptq", True, int8.quantize),
+}
+
+AS_IT_IS = VariantKind("int8", False, lambda graph, ranges: graph)
+"""A file that came quantized runs as it is; whether by training or afterwards it does not say."""
+
+
+def kinds_of(source: Source, names: list[str] | None) -> dict[str, VariantKind]:
+    """The variants of a source by name, in the order asked for; all that it has where None are asked for.
+
+    Raises UsageError for an unknown name, or a variant that an already quantized file cannot become.
+    """
+    for name in names or []:
+        if name not in VARIANTS:
+            raise unknown_name("variant", name, VARIANTS)
+    if not source.quantized:
+        return {name: VARIANTS[name] for name in dict.fromkeys(names or VARIANTS)}
+    impossible = [name for name in names or [] if name != "int8"]
+    if impossible:
+        raise UsageError(
+            f"model '{source.name}' is quantized already: it runs as int8 and cannot become "
+            f"{', '.join(impossible)}; give the float model for those"
+        )
+    return {"int8": AS_IT_IS}

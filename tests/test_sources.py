@@ -1,0 +1,80 @@
+import pytest
+
+from harness.errors import FormatError, UsageError
+from harness.exporters import tflite
+from harness.sources import open_source, parse_preprocess
+from models import Preprocess
+from tests.support.graphs import Builder, small_network
+
+
+@pytest.fixture
+def model_file(tmp_path):
+    path = tmp_path / "small.tflite"
+    path.write_bytes(tflite.write(small_network()))
+    return path
+
+
+def test_a_file_is_a_model_named_after_it(model_file):
+    source = open_source(str(model_file))
+    assert (source.name, source.input_shape, source.classes) == ("small", (1, 9, 9, 3), 5)
+    assert not source.quantized
+    assert source.preprocess is None
+
+
+def test_a_recipe_brings_its_preprocessing_and_dataset():
+    source = open_source("solar_cells")
+    assert source.dataset == "solar_cells"
+    assert source.preprocess.channels == 1
+    assert {node.op for node in source.graph.nodes}.isdisjoint({"BatchNorm", "Identity", "Relu6"})
+
+
+@pytest.mark.parametrize(
+    ("model", "weights", "message"),
+    [
+        ("solar_sells", None, "unknown model 'solar_sells': did you mean solar_cells"),
+        ("nowhere.tflite", None, "nowhere.tflite"),
+        ("mobilenet_v1_0.25_128", None, "needs --weights FILE"),
+        ("nowhere.tflite", "w.pb", "--weights goes with a recipe's name"),
+        ("kws", "nowhere.tflite", "nowhere.tflite"),
+    ],
+)
+def test_what_cannot_be_opened_is_named(model, weights, message):
+    with pytest.raises(UsageError, match=message):
+        open_source(model, weights)
+
+
+def test_weights_of_another_network_are_refused(model_file):
+    with pytest.raises(FormatError, match=r"its input is \(1, 9, 9, 3\), but recipe 'kws' takes"):
+        open_source("kws", str(model_file))
+
+
+def test_several_inputs_are_refused(tmp_path):
+    b = Builder()
+    graph = b.build(b.node("Add", b.input((1, 2), "a"), b.input((1, 2), "b")))
+    path = tmp_path / "two.tflite"
+    path.write_bytes(tflite.write(graph))
+    with pytest.raises(FormatError, match="2 inputs and 1 outputs"):
+        open_source(str(path))
+
+
+def test_preprocessing_in_words():
+    assert parse_preprocess("crop=0.875,resize=128,mean=127.5,std=127.5,labels+1") == Preprocess(
+        crop=0.875, resize=(128, 128), mean=(127.5,), std=(127.5,), label_offset=1
+    )
+    assert parse_preprocess("resize=96x48,grey,mean=1:2:3,dtype=int8") == Preprocess(
+        resize=(96, 48), channels=1, mean=(1.0, 2.0, 3.0), dtype="int8"
+    )
+
+
+def test_preprocessing_changes_only_what_it_names():
+    base = Preprocess(crop=0.5, label_offset=1)
+    assert parse_preprocess("std=2", base) == Preprocess(crop=0.5, label_offset=1, std=(2.0,))
+    assert parse_preprocess(None, base) is None
+
+
+@pytest.mark.parametrize(
+    "text", ["", "crop", "crop=x", "zoom=2", "resize=1x2x3", "labels+", "dtype=int4", "mean="]
+)
+def test_preprocessing_that_cannot_be_read_is_quoted(text):
+    with pytest.raises(UsageError, match="--preprocess: cannot read"):
+        parse_preprocess(text)

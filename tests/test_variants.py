@@ -1,0 +1,50 @@
+import numpy as np
+import pytest
+
+from harness.errors import UsageError
+from harness.formats import runtime_ops
+from harness.quantize import int8
+from harness.quantize.calibrate import Range
+from harness.sources import Source
+from harness.variants import VARIANTS, kinds_of
+from tests.support.graphs import small_network
+
+
+@pytest.fixture(scope="module")
+def ranges():
+    return {name: Range(-3.0, 3.0) for name in small_network().tensors}
+
+
+def test_all_variants_by_default_and_in_the_order_asked_for():
+    source = Source("m", small_network())
+    assert list(kinds_of(source, None)) == ["f32", "hybrid", "int8"]
+    assert list(kinds_of(source, ["int8", "f32", "int8"])) == ["int8", "f32"]
+
+
+def test_unknown_variant_suggests_the_nearest():
+    with pytest.raises(UsageError, match="unknown variant 'hybird': did you mean hybrid"):
+        kinds_of(Source("m", small_network()), ["hybird"])
+
+
+def test_a_quantized_file_runs_as_it_is_and_becomes_nothing_else(ranges):
+    source = Source("m", int8.quantize(small_network(), ranges))
+    (kind,) = kinds_of(source, None).values()
+    assert kind.arithmetic == "int8"
+    assert kind.make(source.graph, None) is source.graph
+    with pytest.raises(UsageError, match="quantized already.*cannot become f32, hybrid"):
+        kinds_of(source, ["f32", "int8", "hybrid"])
+
+
+def test_every_variant_uses_an_arithmetic_that_the_runtime_has(ranges):
+    offered = set().union(*(op.arithmetics for op in runtime_ops().values()))
+    assert {kind.arithmetic.split("-")[0] for kind in VARIANTS.values()} == offered
+
+
+def test_making_a_variant_changes_dtypes_as_its_name_says(ranges):
+    dtypes = {}
+    for name, kind in VARIANTS.items():
+        graph = kind.make(small_network(), ranges if kind.calibrated else None)
+        weights = graph.tensors[graph.nodes[0].inputs[1]].dtype
+        dtypes[name] = (weights, graph.tensors[graph.inputs[0]].dtype)
+    f32, i8 = np.float32, np.int8
+    assert dtypes == {"f32": (f32, f32), "hybrid": (i8, f32), "int8": (i8, i8)}
