@@ -27,8 +27,8 @@ from harness.errors import FormatError, UsageError
 if TYPE_CHECKING:
     from models import Preprocess
 
-IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".ppm", ".pgm", ".gif", ".tif", ".tiff")
-IMAGE_FORMATS = ("JPEG", "PNG", "BMP", "WEBP", "PPM", "GIF", "TIFF")  # never EPS, which runs Ghostscript
+IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".ppm", ".pgm")
+IMAGE_FORMATS = ("JPEG", "PNG", "BMP", "WEBP", "PPM")  # never EPS, which runs Ghostscript
 SUFFIXES = (*IMAGE_SUFFIXES, ".npy", ".bin")
 STORED_DTYPES = ("uint8", "int8", "float32")
 
@@ -104,7 +104,7 @@ def _read_image(path: Path, preprocess: Preprocess, shape: tuple[int, ...]) -> n
 
 
 def central_box(size: tuple[int, int], fraction: float) -> tuple[int, int, int, int]:
-    """(left, top, right, bottom) of the central `fraction` of a (width, height) image, to the nearest pixel."""
+    """(left, top, right, bottom) of the central `fraction` of a (width, height) image, rounded."""
     margin = (1 - fraction) / 2
     left, top = (round(length * margin) for length in size)
     right, bottom = (max(round(length * (1 - margin)), 1) for length in size)
