@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import selectors
+import shlex
 import signal
 import subprocess
 import time
@@ -23,7 +24,6 @@ def run(
     env: dict[str, str],
     timeout: float,
     executable: Path | None = None,
-    output_cap: int = OUTPUT_CAP,
 ) -> RunResult:
     """Runs argv with exactly the environment `env`, in a session and process group of its own.
 
@@ -45,28 +45,28 @@ def run(
     except (OSError, ValueError) as error:
         raise DeviceError(f"cannot start '{argv[0]}': {getattr(error, 'strerror', None) or error}") from error
     try:
-        streams = _drain(process, start + timeout, output_cap)
+        streams = _drain(process, start + timeout)
     finally:
         _kill_group(process)
         process.wait()
         process.stdout.close()
         process.stderr.close()
     if streams is None:
-        raise DeviceError(f"'{' '.join(argv[:2])}' was still running after {timeout:g} s and was killed")
+        raise DeviceError(f"'{shlex.join(argv)[:200]}' was still running after {timeout:g} s and was killed")
     stdout, stderr = streams
     code = process.returncode
     return RunResult(
         exit_code=code if code >= 0 else None,
-        stdout=bytes(stdout[:output_cap]),
-        stderr=bytes(stderr[:output_cap]),
+        stdout=bytes(stdout[:OUTPUT_CAP]),
+        stderr=bytes(stderr[:OUTPUT_CAP]),
         signal=_signal_name(-code) if code < 0 else None,
-        truncated=max(len(stdout), len(stderr)) > output_cap,
+        truncated=max(len(stdout), len(stderr)) > OUTPUT_CAP,
         wall_s=time.monotonic() - start,
     )
 
 
-def _drain(process: subprocess.Popen[bytes], deadline: float, cap: int) -> tuple[bytearray, bytearray] | None:
-    """Reads both streams to their ends, keeping little more than `cap` bytes of each; None if out of time."""
+def _drain(process: subprocess.Popen[bytes], deadline: float) -> tuple[bytearray, bytearray] | None:
+    """Reads both streams to their ends, keeping about OUTPUT_CAP bytes of each; None if out of time."""
     kept = {process.stdout: bytearray(), process.stderr: bytearray()}
     ended = os.pidfd_open(process.pid)  # readable when the process has ended
     try:
@@ -83,7 +83,7 @@ def _drain(process: subprocess.Popen[bytes], deadline: float, cap: int) -> tuple
                         selector.unregister(ended)
                     elif not (chunk := os.read(key.fd, 1 << 16)):
                         selector.unregister(key.fileobj)
-                    elif len(kept[key.fileobj]) <= cap:
+                    elif len(kept[key.fileobj]) <= OUTPUT_CAP:
                         kept[key.fileobj] += chunk
     finally:
         os.close(ended)

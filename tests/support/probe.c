@@ -1,0 +1,57 @@
+/* What a program under test may do to a device: `probe MODE [ARGUMENT]`. */
+#define _GNU_SOURCE
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+extern char **environ;
+
+static void note_pid(void) {
+    FILE *file = fopen("pids", "a");
+    fprintf(file, "%d\n", (int)getpid());
+    fclose(file);
+}
+
+int main(int argc, char **argv) {
+    const char *mode = argc > 1 ? argv[1] : "";
+    long number = argc > 2 ? atol(argv[2]) : 0;
+    if (!strcmp(mode, "arguments")) {
+        for (int i = 0; i < argc; i++) puts(argv[i]);
+    } else if (!strcmp(mode, "environment")) {
+        for (char **e = environ; *e; e++) puts(*e);
+    } else if (!strcmp(mode, "exit")) {
+        fputs("leaving\n", stderr);
+        return (int)number;
+    } else if (!strcmp(mode, "raise")) {
+        raise((int)number);
+    } else if (!strcmp(mode, "crash")) {
+        *(volatile int *)8 = 1;
+    } else if (!strcmp(mode, "flood")) {
+        static char block[1 << 16];
+        memset(block, 'x', sizeof block);
+        for (long i = 0; i < number; i++) {
+            fwrite(block, 1, sizeof block, stdout);
+            fwrite(block, 1, sizeof block, stderr);
+        }
+    } else if (!strcmp(mode, "stubborn")) { /* a parent and a child that no polite signal ends */
+        signal(SIGTERM, SIG_IGN);
+        signal(SIGINT, SIG_IGN);
+        fork();
+        note_pid();
+        for (;;) sleep(60);
+    } else if (!strcmp(mode, "orphan")) { /* a child that holds the output open after its parent's end */
+        if (fork() == 0) {
+            note_pid();
+            for (;;) sleep(60);
+        }
+        puts("parent ends");
+    } else if (!strcmp(mode, "work")) {
+        volatile unsigned sum = 0;
+        for (long i = 0; i < number; i++) sum += (unsigned)i;
+    } else {
+        return 64;
+    }
+    return 0;
+}
