@@ -87,11 +87,17 @@ static void say_start(const runner *runner)
     json_end();
 }
 
+/* repeat does nothing that depends on the machine's state; info counts the cores that the process may use. */
+static bool pins_by_default(runner_mode mode)
+{
+    return mode != MODE_REPEAT && mode != MODE_INFO;
+}
+
 int main(int argc, char **argv)
 {
     runner runner = {.options = parse_options(argc, argv)};
     if (runner.options.nonce != NULL) line_nonce = runner.options.nonce;
-    runner.core = pin_to_core(runner.options.core, runner.options.mode != MODE_REPEAT);
+    runner.core = pin_to_core(runner.options.core, pins_by_default(runner.options.mode));
     if (runner.options.model != NULL) load(&runner);
     say_start(&runner);
     static void (*const modes[])(struct runner *) = {
