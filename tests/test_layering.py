@@ -30,7 +30,7 @@ LAYERS = [
     ["harness.trial", "harness.measure", "harness.calibration"],
     ["harness.schema", "harness.store"],
     ["harness.columns", "harness.report"],
-    ["harness.sources", "harness.variants", "harness.prepare", "harness.pipeline"],
+    ["harness.sources", "harness.variants", "harness.prepare", "harness.predict", "harness.pipeline"],
     ["harness.commands"],
     ["harness.cli"],
 ]
