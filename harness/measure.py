@@ -43,7 +43,7 @@ from harness.trial import (
 
 # Facts that must not change during a trial, and what it means when they do.
 STABLE_FACTS = {"boot_id": "the device rebooted during the trial", "governor": "the governor changed"}
-TIMED_SHARE = 0.9  # of the minimum duration that the runs must fill; the clock's own reads lie between them
+TIMED_SHARE = 0.5  # of a duration that runs must fill: feeding inputs and printing samples lie between them
 MLPERF_FLOOR = 0.98  # of the float top-1, MLPerf's quality target for a quantized model
 
 
@@ -164,8 +164,7 @@ def _cell(
         core=cores.pop() if len(cores) == 1 else None,
         latency_ms=summarize(processes),
         instructions=instructions,
-        # Under user-mode emulation a process's memory is the emulator's, not the guest's.
-        peak_memory_bytes=None if on.info.emulated else max(p.vm_hwm_kb for p in processes) * 1024,
+        peak_memory_bytes=_peak_memory(on.info, processes),
     )
     if predictions is None:
         return cell
@@ -181,6 +180,12 @@ def _cell(
     )
 
 
+def _peak_memory(info: DeviceInfo, processes: Sequence[LatencySample]) -> int | None:
+    """The highest of the processes; under user-mode emulation it would be the emulator's, not the guest's."""
+    known = [process.vm_hwm_kb for process in processes if process.vm_hwm_kb is not None]
+    return None if info.emulated or not known else max(known) * 1024
+
+
 def _unmet(processes: Sequence[LatencySample], settings: TrialSettings) -> Iterator[str]:
     """The minimums that a latency trial did not meet; one ended by its cap need only have floor_runs."""
     runs = sum(len(process.ns) for process in processes)
@@ -189,6 +194,8 @@ def _unmet(processes: Sequence[LatencySample], settings: TrialSettings) -> Itera
     needed = min(settings.floor_runs, settings.min_runs) if capped else settings.min_runs
     if runs < needed:
         yield f"minimums unmet: {runs} runs of at least {needed} in {timed_ms / 1000:.1f} s"
+    if any(process.warmup_runs < settings.warmup_runs for process in processes):
+        yield f"minimums unmet: a process warmed up for less than {settings.warmup_runs} runs"
     if timed_ms < TIMED_SHARE * settings.min_ms:
         needed_s = settings.min_ms / 1000
         yield f"minimums unmet: {timed_ms / 1000:.2f} s of timed runs of at least {needed_s:g} s"

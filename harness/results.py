@@ -57,7 +57,7 @@ class LatencySample:
     """One process of a latency trial. ns: every timed run in order, int64 (n,), in monotonic nanoseconds.
 
     cold_ns is the first run, kept apart; warmup_runs followed it. core is None where nothing was pinned.
-    vm_hwm_kb: peak resident memory of the process.
+    vm_hwm_kb: peak resident memory of the process, None where the device does not say.
     """
 
     round: int
@@ -68,7 +68,7 @@ class LatencySample:
     core: int | None
     isa: str
     arena_bytes: int
-    vm_hwm_kb: int
+    vm_hwm_kb: int | None
     voluntary_switches: int
     involuntary_switches: int
     wall_s: float

@@ -94,6 +94,8 @@ class StartInfo:
     mode: Text
     version: Text
     arch: Text
+    isa: Text
+    core: MaybeCount
 
 
 @dataclass(frozen=True)
@@ -117,7 +119,9 @@ class Samples:
 
 @dataclass(frozen=True)
 class Usage:
-    vm_hwm_kb: Count
+    """Peak resident memory, None where the device does not say; context switches during the timed runs."""
+
+    vm_hwm_kb: MaybeCount
     voluntary_switches: Count
     involuntary_switches: Count
 

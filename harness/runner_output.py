@@ -44,16 +44,26 @@ def read(result: RunResult, nonce: str, mode: str) -> tuple[Start | StartInfo, l
         raise TrialError(f"the runner died of {clean(result.signal, 20)}{_last_words(result.stderr)}")
     if result.truncated:
         raise TrialError("the runner printed more than the device's output limit")
-    events = parse_lines(result.stdout, nonce)
-    if events and isinstance(events[-1], Error):
-        raise TrialError(f"the runner says: {events[-1].message}")
+    if (message := _reported(result.stdout, nonce)) is not None:
+        raise TrialError(f"the runner says: {message}")
     if result.exit_code != 0:
         raise TrialError(f"the runner ended with exit code {result.exit_code}{_last_words(result.stderr)}")
+    events = parse_lines(result.stdout, nonce)
     if len(events) < 2 or not isinstance(events[0], Start | StartInfo) or events[-1] != End("ok"):
         raise TrialError("the runner's output does not go from 'start' to 'end'")
     if events[0].mode != mode:
         raise TrialError(f"the runner ran '{events[0].mode}', not '{mode}'")
     return events[0], events[1:-1]
+
+
+def _reported(stdout: bytes, nonce: str) -> str | None:
+    """The message of an error event in the last line, whatever came before it."""
+    last = stdout.rstrip(b"\n").rpartition(b"\n")[2]
+    try:
+        (event,) = parse_lines(last + b"\n", nonce)
+    except TrialError:
+        return None
+    return event.message if isinstance(event, Error) else None
 
 
 def _last_words(stderr: bytes) -> str:
@@ -87,19 +97,17 @@ def read_latency(result: RunResult, nonce: str) -> tuple[Start, Cold, Warmup, Us
     return start, _one(events, Cold), _one(events, Warmup), _one(events, Usage), ns
 
 
-def read_accuracy(result: RunResult, nonce: str, first: int) -> tuple[np.ndarray, np.ndarray, Usage | None]:
+def read_accuracy(result: RunResult, nonce: str, first: int) -> tuple[np.ndarray, np.ndarray]:
     """An `accuracy` output from sample `first` on: classes int32 (n, k), scores float32 (n, k); n may be 0.
 
     Raises TrialError where samples are skipped, repeated or out of order, rows differ in length, a class is
     given twice, or scores are not in falling order.
     """
     _, events = read(result, nonce, "accuracy")
-    _exactly(events, Top, Usage)
+    _exactly(events, Top)
     classes: list[Sequence[int]] = []
     scores: list[Sequence[float]] = []
     for event in events:
-        if isinstance(event, Usage):
-            continue
         if event.first != first + len(classes):
             raise TrialError(
                 f"the runner's output goes on at sample {event.first}, not {first + len(classes)}"
@@ -112,8 +120,7 @@ def read_accuracy(result: RunResult, nonce: str, first: int) -> tuple[np.ndarray
         scores += event.scores
     _check_rows(classes, scores, first)
     shape = (len(classes), len(classes[0]) if classes else 0)
-    usage = _one(events, Usage) if any(isinstance(event, Usage) for event in events) else None
-    return np.array(classes, np.int32).reshape(shape), np.array(scores, np.float32).reshape(shape), usage
+    return np.array(classes, np.int32).reshape(shape), np.array(scores, np.float32).reshape(shape)
 
 
 def _check_rows(classes: list[Sequence[int]], scores: list[Sequence[float]], first: int) -> None:
@@ -129,9 +136,8 @@ def _check_rows(classes: list[Sequence[int]], scores: list[Sequence[float]], fir
 
 def read_profile(result: RunResult, nonce: str) -> list[NodeTime]:
     """A `profile` output: every node in order, each with the same number of runs."""
-    _, events = read(result, nonce, "profile")
-    nodes = [event for event in events if isinstance(event, NodeTime)]
-    _exactly(events, NodeTime, Usage)
+    _, nodes = read(result, nonce, "profile")
+    _exactly(nodes, NodeTime)
     if not nodes or [node.index for node in nodes] != list(range(len(nodes))):
         raise TrialError("the runner's profile does not hold every node once and in order")
     if len({len(node.ns) for node in nodes}) != 1:
@@ -143,9 +149,8 @@ def read_ranges(
     result: RunResult, nonce: str, first: int, count: int
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """A `calibrate` output: tensor indices (t,), minimums and maximums float64 (count, t)."""
-    _, events = read(result, nonce, "calibrate")
-    ranges = [event for event in events if isinstance(event, Range)]
-    _exactly(events, Range, Usage)
+    _, ranges = read(result, nonce, "calibrate")
+    _exactly(ranges, Range)
     if [r.sample for r in ranges] != list(range(first, first + count)):
         raise TrialError(
             f"the runner's calibration does not hold the samples {first} to {first + count - 1} once"

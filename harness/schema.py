@@ -102,7 +102,7 @@ PROCESSES = sa.Table(
     sa.Column("core", sa.Integer),
     sa.Column("isa", sa.Text, nullable=False),
     sa.Column("arena_bytes", sa.BigInteger, nullable=False),
-    sa.Column("vm_hwm_kb", sa.BigInteger, nullable=False),
+    sa.Column("vm_hwm_kb", sa.BigInteger),
     sa.Column("voluntary_switches", sa.BigInteger, nullable=False),
     sa.Column("involuntary_switches", sa.BigInteger, nullable=False),
     sa.Column("wall_s", sa.Float, nullable=False),
