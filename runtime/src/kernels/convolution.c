@@ -1,4 +1,5 @@
 /* CONV_2D: checks, then the fastest path that fits. */
+#include "gemm.h"
 #include "reference.h"
 
 bool qb_prepare_CONV_2D(qb_builder *builder, qb_step *step)
@@ -11,5 +12,7 @@ bool qb_prepare_CONV_2D(qb_builder *builder, qb_step *step)
         return qb_refuse(builder, step, "weights '%s' must be %d×h×w×%d, not %d×h×w×%d", w->name, op->shape.out_c,
                          op->shape.in_c, w->dims[0], w->dims[3]);
     }
-    return qb_linear_prepare(builder, step, op, 0, &qb_conv_reference);
+    if (!qb_linear_prepare(builder, step, op, 0, &qb_conv_reference)) return false;
+    const bool f32 = step->node->arithmetic == QB_ARITH_F32;
+    return (f32 ? qb_gemm_f32_prepare : qb_gemm_s8_prepare)(builder, step, op);
 }

@@ -1,4 +1,5 @@
 /* FULLY_CONNECTED: checks, then the fastest path that fits. */
+#include "gemm.h"
 #include "reference.h"
 
 bool qb_prepare_FULLY_CONNECTED(qb_builder *builder, qb_step *step)
@@ -20,5 +21,7 @@ bool qb_prepare_FULLY_CONNECTED(qb_builder *builder, qb_step *step)
         .batch = (int32_t)rows, .in_h = 1, .in_w = 1, .in_c = depth, .out_h = 1, .out_w = 1, .out_c = out,
         .filter_h = 1, .filter_w = 1, .stride_h = 1, .stride_w = 1, .dilation_h = 1, .dilation_w = 1,
     };
-    return qb_linear_prepare(builder, step, op, 0, &qb_fully_connected_reference);
+    if (!qb_linear_prepare(builder, step, op, 0, &qb_fully_connected_reference)) return false;
+    const bool f32 = step->node->arithmetic == QB_ARITH_F32;
+    return (f32 ? qb_gemm_f32_prepare : qb_gemm_s8_prepare)(builder, step, op);
 }

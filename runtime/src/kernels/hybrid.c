@@ -12,9 +12,14 @@ static size_t quant_bytes(const qb_linear_shape *shape)
     return round_up((size_t)shape->batch * sizeof(qb_sample_quant));
 }
 
+static size_t padding_bytes(const qb_linear_shape *shape)
+{
+    return round_up((size_t)shape->batch * (size_t)shape->in_c);
+}
+
 size_t qb_hybrid_scratch(const qb_linear_shape *shape)
 {
-    return quant_bytes(shape) + round_up((size_t)shape->batch * qb_linear_sample(shape));
+    return quant_bytes(shape) + padding_bytes(shape) + round_up((size_t)shape->batch * qb_linear_sample(shape));
 }
 
 #define SMALLEST_SCALE 1e-30f /* below, the range counts as zero: its reciprocal could overflow */
@@ -58,7 +63,8 @@ qb_hybrid_input qb_hybrid_quantize(const qb_step *step, const qb_linear_shape *s
     const float *x = step->in[0]->data;
     const size_t sample = qb_linear_sample(shape);
     qb_sample_quant *quant = step->scratch;
-    int8_t *values = (int8_t *)step->scratch + quant_bytes(shape);
+    int8_t *padding = (int8_t *)step->scratch + quant_bytes(shape);
+    int8_t *values = padding + padding_bytes(shape);
     for (int32_t b = 0; b < shape->batch; b++) {
         const size_t first = (size_t)b * sample;
         quant[b] = choose_quant(x + first, sample);
@@ -67,6 +73,7 @@ qb_hybrid_input qb_hybrid_quantize(const qb_step *step, const qb_linear_shape *s
         } else {
             memset(values + first, 0, sample);
         }
+        memset(padding + (size_t)b * (size_t)shape->in_c, quant[b].zero_point, (size_t)shape->in_c);
     }
-    return (qb_hybrid_input){values, quant};
+    return (qb_hybrid_input){values, quant, padding};
 }

@@ -22,6 +22,7 @@ typedef struct qb_sample_quant {
 typedef struct qb_hybrid_input {
     const int8_t *values;         /* laid out as the input */
     const qb_sample_quant *quant; /* [batch] */
+    const int8_t *padding;        /* [batch][in_c]: the sample's zero point, what lies outside its image */
 } qb_hybrid_input;
 
 /* Bytes at the start of scratch that qb_hybrid_quantize uses: a multiple of QB_ALIGNMENT. */

@@ -2,6 +2,8 @@
 
 #include "hybrid.h"
 
+#define LARGEST_IMAGE (1 << 28) /* height or width with padding: keeps the kernels' coordinates within int32 */
+
 static bool check_weights(qb_builder *builder, const qb_step *step, const qb_linear *op, int channel_axis)
 {
     const qb_tensor *w = step->in[1];
@@ -122,10 +124,9 @@ bool qb_linear_prepare(qb_builder *builder, qb_step *step, qb_linear *op, int ch
 }
 
 /* Output length of one dimension, or -1 where the window does not fit. */
-static int64_t output_length(int64_t in, int64_t before, int64_t after, int64_t filter, int64_t dilation,
-                             int64_t stride)
+static int64_t output_length(int64_t padded, int64_t filter, int64_t dilation, int64_t stride)
 {
-    const int64_t span = in + before + after - ((filter - 1) * dilation + 1);
+    const int64_t span = padded - ((filter - 1) * dilation + 1);
     return span < 0 ? -1 : span / stride + 1;
 }
 
@@ -142,6 +143,11 @@ bool qb_linear_window(qb_builder *builder, const qb_step *step, qb_linear_shape 
     if (n->pad_top < 0 || n->pad_bottom < 0 || n->pad_left < 0 || n->pad_right < 0) {
         return qb_refuse(builder, step, "padding must not be negative");
     }
+    const int64_t padded_h = (int64_t)x->dims[1] + n->pad_top + n->pad_bottom;
+    const int64_t padded_w = (int64_t)x->dims[2] + n->pad_left + n->pad_right;
+    if (padded_h > LARGEST_IMAGE || padded_w > LARGEST_IMAGE) {
+        return qb_refuse(builder, step, "the padded image is larger than %d pixels", LARGEST_IMAGE);
+    }
     *s = (qb_linear_shape){
         .batch = x->dims[0], .in_h = x->dims[1], .in_w = x->dims[2], .in_c = x->dims[3],
         .out_h = y->dims[1], .out_w = y->dims[2], .out_c = y->dims[3],
@@ -150,8 +156,8 @@ bool qb_linear_window(qb_builder *builder, const qb_step *step, qb_linear_shape 
         .dilation_h = n->dilation_h, .dilation_w = n->dilation_w,
         .pad_top = n->pad_top, .pad_left = n->pad_left,
     };
-    const int64_t high = output_length(s->in_h, n->pad_top, n->pad_bottom, s->filter_h, s->dilation_h, s->stride_h);
-    const int64_t wide = output_length(s->in_w, n->pad_left, n->pad_right, s->filter_w, s->dilation_w, s->stride_w);
+    const int64_t high = output_length(padded_h, s->filter_h, s->dilation_h, s->stride_h);
+    const int64_t wide = output_length(padded_w, s->filter_w, s->dilation_w, s->stride_w);
     if (y->dims[0] != s->batch || s->out_h != high || s->out_w != wide) {
         return qb_refuse(builder, step, "output must be %d×%lld×%lld, not %d×%d×%d", s->batch, (long long)high,
                          (long long)wide, y->dims[0], s->out_h, s->out_w);

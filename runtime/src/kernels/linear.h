@@ -58,8 +58,7 @@ static inline int8_t qb_requantize(const qb_linear *op, int32_t channel, int32_t
 {
     const qb_multiplier factor = op->factors[channel];
     const int32_t scaled = op->rounds_once ? qb_multiply_rounding_once(sum, factor) : qb_multiply(sum, factor);
-    /* wraps where the zero point carries a saturated product over the edge, as vector instructions do */
-    return qb_clamp_s8((int32_t)((uint32_t)scaled + (uint32_t)op->output_zero), op->output_range);
+    return qb_clamp_s8(qb_clamp(scaled, -32768, 32767) + op->output_zero, op->output_range);
 }
 
 /* Input values one output sums over. */

@@ -1,0 +1,82 @@
+/* CONV_2D and FULLY_CONNECTED on float32 micro-kernels: packing at load, tiles at run. */
+#include <string.h>
+
+#include "../isa.h"
+#include "gemm.h"
+#include "gemm_rows.h"
+
+enum { GRANULE = 1, GATHER_BELOW = 4 };
+
+/* What prepare leaves: op->fast. Offsets are bytes into scratch. */
+typedef struct packed_f32 {
+    const qb_gemm_f32 *kernel;
+    qb_rows rows;
+    size_t block;        /* columns computed for all rows before the next ones: their weights stay in the cache */
+    qb_tile_f32 tile;    /* all that does not change from tile to tile */
+    const float *padding; /* in_c zeros */
+    size_t gathered;
+} packed_f32;
+
+/* OHWI to the layout of gemm.h; the sums start at the bias. */
+static bool pack(qb_builder *builder, packed_f32 *packed, const qb_linear *op)
+{
+    const size_t nr = packed->kernel->nr, columns = (size_t)op->shape.out_c, depth = qb_linear_depth(&op->shape);
+    float *weights = qb_alloc(builder, qb_round_up(columns, nr) * depth * sizeof *weights);
+    float *bias = qb_alloc(builder, qb_round_up(columns, nr) * sizeof *bias);
+    if (weights == NULL || bias == NULL) return false;
+    const float *from = op->weights;
+    for (size_t n = 0; n < columns; n++) {
+        float *column = weights + n / nr * depth * nr + n % nr;
+        for (size_t k = 0; k < depth; k++) column[k * nr] = *from++;
+    }
+    if (op->bias != NULL) memcpy(bias, op->bias, columns * sizeof *bias);
+    packed->tile.weights = weights;
+    packed->tile.bias = bias;
+    return true;
+}
+
+static void run_f32(const qb_step *step)
+{
+    const qb_linear *op = step->state;
+    const packed_f32 *packed = op->fast;
+    const size_t pixels = qb_linear_pixels(&op->shape), columns = (size_t)op->shape.out_c;
+    const qb_image image = {step->in[0]->data, packed->padding, 0};
+    const void **pointers = step->scratch;
+    void *gathered = (char *)step->scratch + packed->gathered;
+    qb_tile_f32 tile = packed->tile;
+    tile.inputs = (const float *const *)pointers;
+    for (size_t column = 0; column < columns; column = tile.end_column) {
+        tile.first_column = column;
+        tile.end_column = columns - column < packed->block ? columns : column + packed->block;
+        for (size_t first = 0; first < pixels; first += tile.rows) {
+            tile.rows = pixels - first < packed->kernel->mr ? pixels - first : packed->kernel->mr;
+            qb_rows_fill(&packed->rows, &image, first, tile.rows, pointers, gathered);
+            tile.out = (float *)step->out[0]->data + first * columns;
+            packed->kernel->tile(&tile);
+        }
+    }
+}
+
+bool qb_gemm_f32_prepare(qb_builder *builder, qb_step *step, qb_linear *op)
+{
+    const qb_gemm_f32 *kernel = qb_builder_isa(builder)->gemm_f32;
+    if (kernel == NULL) return true;
+    packed_f32 *packed = qb_alloc(builder, sizeof *packed);
+    float *padding = qb_alloc(builder, (size_t)op->shape.in_c * sizeof *padding);
+    if (packed == NULL || padding == NULL) return false;
+    packed->kernel = kernel;
+    packed->padding = padding;
+    packed->rows = qb_rows_plan(&op->shape, sizeof(float), kernel->mr, GRANULE, GATHER_BELOW);
+    packed->block = qb_gemm_block(qb_linear_depth(&op->shape) * sizeof(float), kernel->nr);
+    if (!pack(builder, packed, op)) return false;
+    packed->tile.taps = packed->rows.taps;
+    packed->tile.depth = packed->rows.depth;
+    packed->tile.range = op->range;
+    packed->tile.out_stride = (size_t)op->shape.out_c;
+    packed->gathered = packed->rows.pointers_bytes;
+    qb_want_scratch(builder, packed->rows.pointers_bytes + packed->rows.gathered_bytes);
+    op->fast = packed;
+    step->run = run_f32;
+    step->kernel = kernel->name;
+    return true;
+}

@@ -1,0 +1,147 @@
+#include "gemm_rows.h"
+
+#include <string.h>
+
+#include "packing.h"
+
+/* An output pixel: its sample, its place, and the input position under its first tap. */
+typedef struct pixel {
+    int32_t sample, out_y, out_x;
+    int32_t y, x;
+} pixel;
+
+qb_rows qb_rows_plan(const qb_linear_shape *s, size_t size, size_t mr, size_t granule, size_t gather_below)
+{
+    const size_t taps = (size_t)s->filter_h * (size_t)s->filter_w;
+    const size_t channels = (size_t)s->in_c;
+    qb_rows rows = {.shape = s, .size = size, .mr = mr, .taps = taps, .depth = channels};
+    const bool unpadded = s->pad_top == 0 && s->pad_left == 0 && s->in_h == s->out_h && s->in_w == s->out_w;
+    const bool ragged = channels % granule != 0 && channels < 8 * gather_below;
+    if (taps == 1 && s->stride_h == 1 && s->stride_w == 1 && unpadded) {
+        rows.kind = QB_ROWS_DIRECT;
+    } else if (taps > 1 && (channels < gather_below || ragged)) {
+        rows.kind = QB_ROWS_GATHERED;
+        rows.taps = 1;
+        rows.depth = qb_round_up(taps * channels, granule);
+        rows.gathered_bytes = qb_align(mr * rows.depth * size);
+    } else {
+        rows.kind = QB_ROWS_INDIRECT;
+    }
+    rows.pointers_bytes = qb_align(rows.taps * mr * sizeof(void *));
+    return rows;
+}
+
+static void place(const qb_linear_shape *s, pixel *p)
+{
+    p->y = p->out_y * s->stride_h - s->pad_top;
+    p->x = p->out_x * s->stride_w - s->pad_left;
+}
+
+static pixel pixel_at(const qb_linear_shape *s, size_t index)
+{
+    const size_t width = (size_t)s->out_w, area = width * (size_t)s->out_h;
+    pixel p = {(int32_t)(index / area), (int32_t)(index % area / width), (int32_t)(index % width), 0, 0};
+    place(s, &p);
+    return p;
+}
+
+static void advance(const qb_linear_shape *s, pixel *p)
+{
+    if (++p->out_x == s->out_w) {
+        p->out_x = 0;
+        if (++p->out_y == s->out_h) {
+            p->out_y = 0;
+            p->sample++;
+        }
+    }
+    place(s, p);
+}
+
+static const char *sample_of(const qb_rows *rows, const qb_image *image, const pixel *p)
+{
+    return (const char *)image->values + (size_t)p->sample * qb_linear_sample(rows->shape) * rows->size;
+}
+
+static const char *padding_of(const qb_image *image, const pixel *p)
+{
+    return (const char *)image->padding + (size_t)p->sample * image->padding_stride;
+}
+
+/* One pointer for each tap of a pixel, mr apart. */
+static void point_at_taps(const qb_rows *rows, const qb_image *image, const pixel *p, const void **pointers)
+{
+    const qb_linear_shape *s = rows->shape;
+    const char *sample = sample_of(rows, image, p), *padding = padding_of(image, p);
+    const size_t row_bytes = (size_t)s->in_w * (size_t)s->in_c * rows->size;
+    const size_t pixel_bytes = (size_t)s->in_c * rows->size;
+    for (int32_t ky = 0; ky < s->filter_h; ky++) {
+        const int32_t y = p->y + ky * s->dilation_h;
+        const bool row_inside = y >= 0 && y < s->in_h;
+        const char *row = row_inside ? sample + (size_t)y * row_bytes : NULL;
+        for (int32_t kx = 0; kx < s->filter_w; kx++, pointers += rows->mr) {
+            const int32_t x = p->x + kx * s->dilation_w;
+            *pointers = row_inside && x >= 0 && x < s->in_w ? row + (size_t)x * pixel_bytes : padding;
+        }
+    }
+}
+
+/* Copies all taps of a pixel side by side; taps next to each other in the image go in one copy. */
+static void gather_taps(const qb_rows *rows, const qb_image *image, const pixel *p, char *to)
+{
+    const qb_linear_shape *s = rows->shape;
+    const char *sample = sample_of(rows, image, p), *padding = padding_of(image, p);
+    const size_t pixel_bytes = (size_t)s->in_c * rows->size;
+    for (int32_t ky = 0; ky < s->filter_h; ky++) {
+        const int32_t y = p->y + ky * s->dilation_h;
+        const bool row_inside = y >= 0 && y < s->in_h;
+        for (int32_t kx = 0; kx < s->filter_w;) {
+            const int32_t x = p->x + kx * s->dilation_w;
+            const bool inside = row_inside && x >= 0 && x < s->in_w;
+            int32_t run = 1;
+            if (inside && s->dilation_w == 1) {
+                run = s->filter_w - kx < s->in_w - x ? s->filter_w - kx : s->in_w - x;
+            }
+            const char *from = inside ? sample + ((size_t)y * (size_t)s->in_w + (size_t)x) * pixel_bytes : padding;
+            memcpy(to, from, (size_t)run * pixel_bytes);
+            to += (size_t)run * pixel_bytes;
+            kx += run;
+        }
+    }
+}
+
+static void fill_direct(const qb_rows *rows, const qb_image *image, size_t first, size_t count,
+                        const void **pointers)
+{
+    const size_t row_bytes = rows->depth * rows->size;
+    const char *row = (const char *)image->values + first * row_bytes;
+    for (size_t r = 0; r < count; r++) pointers[r] = row + r * row_bytes;
+}
+
+static void fill_gathered(const qb_rows *rows, const qb_image *image, size_t first, size_t count,
+                          const void **pointers, char *gathered)
+{
+    const size_t row_bytes = rows->depth * rows->size;
+    const size_t used = qb_linear_depth(rows->shape) * rows->size;
+    pixel p = pixel_at(rows->shape, first);
+    for (size_t r = 0; r < count; r++, advance(rows->shape, &p)) {
+        char *row = gathered + r * row_bytes;
+        gather_taps(rows, image, &p, row);
+        memset(row + used, 0, row_bytes - used);
+        pointers[r] = row;
+    }
+}
+
+void qb_rows_fill(const qb_rows *rows, const qb_image *image, size_t first, size_t count, const void **pointers,
+                  void *gathered)
+{
+    if (rows->kind == QB_ROWS_DIRECT) {
+        fill_direct(rows, image, first, count, pointers);
+    } else if (rows->kind == QB_ROWS_GATHERED) {
+        fill_gathered(rows, image, first, count, pointers, gathered);
+    } else {
+        pixel p = pixel_at(rows->shape, first);
+        for (size_t r = 0; r < count; r++, advance(rows->shape, &p)) {
+            point_at_taps(rows, image, &p, pointers + r);
+        }
+    }
+}

@@ -1,0 +1,39 @@
+/* Where a tile's input rows are: turns output pixels into the pointers that micro-kernels read. */
+#ifndef QB_GEMM_ROWS_H
+#define QB_GEMM_ROWS_H
+
+#include "linear.h"
+
+typedef enum qb_rows_kind {
+    QB_ROWS_DIRECT,   /* 1×1, stride 1: a pixel's input is its row */
+    QB_ROWS_INDIRECT, /* a pointer for each tap */
+    QB_ROWS_GATHERED, /* few channels: the tile's taps are copied side by side first, one row each */
+} qb_rows_kind;
+
+/* How a layer's rows are presented. Sizes are in values; `size` is a value's bytes. */
+typedef struct qb_rows {
+    const qb_linear_shape *shape;
+    qb_rows_kind kind;
+    size_t size;
+    size_t mr;
+    size_t taps, depth;      /* as the micro-kernel sees them; gathered: taps = 1 */
+    size_t pointers_bytes;   /* scratch for the pointers, QB_ALIGNMENT aligned */
+    size_t gathered_bytes;   /* scratch for gathered rows, QB_ALIGNMENT aligned */
+} qb_rows;
+
+/* The image being convolved. */
+typedef struct qb_image {
+    const void *values;     /* [batch][in_h][in_w][in_c] */
+    const void *padding;    /* [in_c] values that stand for real zero */
+    size_t padding_stride;  /* bytes from one sample's padding to the next; 0: shared */
+} qb_image;
+
+/* gather_below: with fewer channels than this, or with a channel count that is no multiple of `granule` and below
+ * eight times gather_below, taps are gathered. Gathered rows are zero-filled to a multiple of `granule`. */
+qb_rows qb_rows_plan(const qb_linear_shape *shape, size_t size, size_t mr, size_t granule, size_t gather_below);
+
+/* Fills pointers [taps][mr] for `count` output pixels from `first`; gathered rows are written to `gathered`. */
+void qb_rows_fill(const qb_rows *rows, const qb_image *image, size_t first, size_t count, const void **pointers,
+                  void *gathered);
+
+#endif

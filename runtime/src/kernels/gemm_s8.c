@@ -1,0 +1,151 @@
+/* CONV_2D and FULLY_CONNECTED on int8 micro-kernels, int8 and hybrid arithmetic: packing at load, tiles at run. */
+#include <string.h>
+
+#include "../isa.h"
+#include "gemm.h"
+#include "gemm_rows.h"
+
+enum { GRANULE = 16, GATHER_BELOW = 16 }; /* int8 values in a vector register */
+
+/* What prepare leaves: op->fast. Offsets are bytes into scratch. */
+typedef struct packed_s8 {
+    const qb_gemm_s8 *kernel;
+    qb_rows rows;
+    size_t block;       /* columns computed for all rows before the next ones: their weights stay in the cache */
+    qb_tile_s8 tile;    /* all that does not change from tile to tile */
+    const int8_t *padding; /* int8: in_c times the input's zero point */
+    size_t pointers, gathered, workspace, sums, quant;
+} packed_s8;
+
+/* Input values that the micro-kernel multiplies by one column's weights, zeros included. */
+static size_t padded_depth(const packed_s8 *packed)
+{
+    return packed->rows.taps * qb_round_up(packed->rows.depth, packed->kernel->kr);
+}
+
+/* OHWI to the layout of gemm.h. */
+static int8_t *pack_weights(qb_builder *builder, const packed_s8 *packed, const qb_linear *op)
+{
+    const size_t nr = packed->kernel->nr, kr = packed->kernel->kr, columns = (size_t)op->shape.out_c;
+    const size_t taps = packed->rows.taps, depth = padded_depth(packed) / taps;
+    const size_t used = qb_linear_depth(&op->shape) / taps; /* the rest of the depth stays zero */
+    int8_t *weights = qb_alloc(builder, qb_round_up(columns, nr) * taps * depth);
+    if (weights == NULL) return NULL;
+    const int8_t *from = op->weights;
+    for (size_t n = 0; n < columns; n++) {
+        for (size_t t = 0; t < taps; t++) {
+            int8_t *group = weights + (n / nr * taps + t) * depth * nr + n % nr * kr;
+            for (size_t k = 0; k < used; k++) group[k / kr * nr * kr + k % kr] = *from++;
+        }
+    }
+    return weights;
+}
+
+static bool pack_columns(qb_builder *builder, packed_s8 *packed, const qb_linear *op)
+{
+    const size_t columns = (size_t)op->shape.out_c, slots = qb_round_up(columns, packed->kernel->nr);
+    int32_t *channel_of = qb_alloc(builder, slots * sizeof *channel_of);
+    if (channel_of == NULL) return false;
+    for (size_t n = 0; n < slots; n++) channel_of[n] = n < columns ? (int32_t)n : -1;
+    return qb_pack_channels(builder, op, channel_of, slots, &packed->tile.channels);
+}
+
+/* Takes the next `bytes` of scratch; returns where they start. */
+static size_t take(size_t *used, size_t bytes)
+{
+    const size_t start = *used;
+    *used += qb_align(bytes);
+    return start;
+}
+
+static size_t lay_out_scratch(packed_s8 *packed, const qb_linear *op, bool hybrid)
+{
+    const qb_gemm_s8 *kernel = packed->kernel;
+    size_t used = hybrid ? qb_hybrid_scratch(&op->shape) : 0;
+    packed->pointers = take(&used, packed->rows.pointers_bytes);
+    packed->gathered = take(&used, packed->rows.gathered_bytes);
+    packed->workspace = take(&used, kernel->expand * kernel->mr * padded_depth(packed));
+    packed->sums = take(&used, op->rounds_once ? kernel->mr * (size_t)op->shape.out_c * sizeof(int32_t) : 0);
+    packed->quant = take(&used, kernel->mr * sizeof(qb_sample_quant));
+    return used;
+}
+
+/* The sums of a fully connected tile, which round once, to its outputs. */
+static void requantize_sums(const qb_linear *op, const qb_tile_s8 *tile, int8_t *y)
+{
+    const int32_t *sums = tile->out;
+    for (size_t r = 0; r < tile->rows; r++, sums += tile->out_stride, y += tile->out_stride) {
+        for (size_t n = tile->first_column; n < tile->end_column; n++) y[n] = qb_requantize(op, (int32_t)n, sums[n]);
+    }
+}
+
+/* Every tile, block of columns by block of columns. size: bytes of an output value. */
+static void run_tiles(const qb_step *step, const qb_image *image, const qb_sample_quant *samples, size_t size)
+{
+    const qb_linear *op = step->state;
+    const packed_s8 *packed = op->fast;
+    const size_t pixels = qb_linear_pixels(&op->shape), columns = (size_t)op->shape.out_c;
+    const size_t sample_pixels = pixels / (size_t)op->shape.batch;
+    char *const scratch = step->scratch, *const y = step->out[0]->data;
+    const void **pointers = (const void **)(scratch + packed->pointers);
+    qb_sample_quant *quant = (qb_sample_quant *)(scratch + packed->quant);
+    qb_tile_s8 tile = packed->tile;
+    tile.inputs = (const int8_t *const *)pointers;
+    tile.workspace = scratch + packed->workspace;
+    tile.quant = quant;
+    for (size_t column = 0; column < columns; column = tile.end_column) {
+        tile.first_column = column;
+        tile.end_column = columns - column < packed->block ? columns : column + packed->block;
+        for (size_t first = 0; first < pixels; first += tile.rows) {
+            tile.rows = pixels - first < packed->kernel->mr ? pixels - first : packed->kernel->mr;
+            qb_rows_fill(&packed->rows, image, first, tile.rows, pointers, scratch + packed->gathered);
+            for (size_t r = 0; samples != NULL && r < tile.rows; r++) quant[r] = samples[(first + r) / sample_pixels];
+            char *out = y + first * columns * size;
+            tile.out = tile.tail == QB_TAIL_S32 ? scratch + packed->sums : out;
+            packed->kernel->tile(&tile);
+            if (tile.tail == QB_TAIL_S32) requantize_sums(op, &tile, (int8_t *)out);
+        }
+    }
+}
+
+static void run_s8(const qb_step *step)
+{
+    const packed_s8 *packed = ((const qb_linear *)step->state)->fast;
+    const qb_image image = {step->in[0]->data, packed->padding, 0};
+    run_tiles(step, &image, NULL, sizeof(int8_t));
+}
+
+static void run_hybrid(const qb_step *step)
+{
+    const qb_linear *op = step->state;
+    const qb_hybrid_input input = qb_hybrid_quantize(step, &op->shape);
+    const qb_image image = {input.values, input.padding, (size_t)op->shape.in_c};
+    run_tiles(step, &image, input.quant, sizeof(float));
+}
+
+bool qb_gemm_s8_prepare(qb_builder *builder, qb_step *step, qb_linear *op)
+{
+    const qb_gemm_s8 *kernel = qb_builder_isa(builder)->gemm_s8;
+    if (kernel == NULL || !op->symmetric_weights) return true;
+    const bool hybrid = step->node->arithmetic == QB_ARITH_HYBRID;
+    packed_s8 *packed = qb_alloc(builder, sizeof *packed);
+    int8_t *padding = qb_alloc(builder, (size_t)op->shape.in_c);
+    if (packed == NULL || padding == NULL) return false;
+    memset(padding, op->input_zero, (size_t)op->shape.in_c);
+    packed->kernel = kernel;
+    packed->padding = padding;
+    packed->rows = qb_rows_plan(&op->shape, sizeof(int8_t), kernel->mr, GRANULE, GATHER_BELOW);
+    packed->block = qb_gemm_block(padded_depth(packed), kernel->nr);
+    const int8_t *weights = pack_weights(builder, packed, op);
+    if (weights == NULL || !pack_columns(builder, packed, op)) return false;
+    packed->tile.taps = packed->rows.taps;
+    packed->tile.depth = packed->rows.depth;
+    packed->tile.weights = weights;
+    packed->tile.tail = hybrid ? QB_TAIL_F32 : op->rounds_once ? QB_TAIL_S32 : QB_TAIL_S8;
+    packed->tile.out_stride = (size_t)op->shape.out_c;
+    qb_want_scratch(builder, lay_out_scratch(packed, op, hybrid));
+    op->fast = packed;
+    step->run = hybrid ? run_hybrid : run_s8;
+    step->kernel = kernel->name;
+    return true;
+}

@@ -1,0 +1,65 @@
+#include "packing.h"
+
+static int32_t weight_sum(const qb_linear *op, int32_t channel)
+{
+    const bool interleaved = op->shape.multiplier > 0; /* depthwise weights have the channel innermost */
+    const size_t depth = qb_linear_depth(&op->shape), c = (size_t)channel;
+    const size_t step = interleaved ? (size_t)op->shape.out_c : 1;
+    const int8_t *w = (const int8_t *)op->weights + (interleaved ? c : c * depth);
+    int32_t sum = 0;
+    for (size_t k = 0; k < depth; k++) sum += w[k * step];
+    return sum;
+}
+
+static bool pack_requant(qb_builder *builder, const qb_linear *op, const int32_t *channel_of, size_t count,
+                         qb_channels *channels)
+{
+    int32_t *start = qb_alloc(builder, count * sizeof *start);
+    int32_t *multiplier = qb_alloc(builder, count * sizeof *multiplier);
+    int32_t *left = qb_alloc(builder, count * sizeof *left);
+    int32_t *right = qb_alloc(builder, count * sizeof *right);
+    if (start == NULL || multiplier == NULL || left == NULL || right == NULL) return false;
+    for (size_t i = 0; i < count; i++) {
+        const int32_t c = channel_of[i];
+        if (c < 0) continue;
+        const int32_t bias = op->bias == NULL ? 0 : ((const int32_t *)op->bias)[c];
+        const qb_multiplier factor = op->factors[c];
+        start[i] = bias - op->input_zero * weight_sum(op, c);
+        multiplier[i] = factor.multiplier;
+        left[i] = factor.shift > 0 ? factor.shift : 0;
+        right[i] = factor.shift > 0 ? 0 : -factor.shift;
+    }
+    channels->start = start;
+    channels->requant = (qb_requant){
+        .multiplier = multiplier, .left = left, .right = right, .zero = (int16_t)op->output_zero,
+        .min = (int8_t)op->output_range.min, .max = (int8_t)op->output_range.max,
+    };
+    return true;
+}
+
+static bool pack_dequant(qb_builder *builder, const qb_linear *op, const int32_t *channel_of, size_t count,
+                         qb_channels *channels)
+{
+    int32_t *start = qb_alloc(builder, count * sizeof *start);
+    int32_t *sum = qb_alloc(builder, count * sizeof *sum);
+    float *scale = qb_alloc(builder, count * sizeof *scale);
+    float *bias = qb_alloc(builder, count * sizeof *bias);
+    if (start == NULL || sum == NULL || scale == NULL || bias == NULL) return false;
+    for (size_t i = 0; i < count; i++) {
+        const int32_t c = channel_of[i];
+        if (c < 0) continue;
+        sum[i] = weight_sum(op, c);
+        scale[i] = op->weight_scales[c];
+        bias[i] = op->bias == NULL ? 0.0f : ((const float *)op->bias)[c];
+    }
+    channels->start = start;
+    channels->dequant = (qb_dequant){.weight_scale = scale, .bias = bias, .weight_sum = sum, .range = op->range};
+    return true;
+}
+
+bool qb_pack_channels(qb_builder *builder, const qb_linear *op, const int32_t *channel_of, size_t count,
+                      qb_channels *channels)
+{
+    const bool hybrid = op->weight_scales != NULL;
+    return (hybrid ? pack_dequant : pack_requant)(builder, op, channel_of, count, channels);
+}

@@ -1,0 +1,48 @@
+/* By-channel parameters in the form that vector kernels read: arrays padded so that whole registers can be loaded. */
+#ifndef QB_PACKING_H
+#define QB_PACKING_H
+
+#include "hybrid.h"
+#include "linear.h"
+
+/* int8: the requantization factor's multiplier, and its shift split in two. */
+typedef struct qb_requant {
+    const int32_t *multiplier; /* in [2^30, 2^31), or 0 */
+    const int32_t *left;       /* in [0, 30]: shift before the product */
+    const int32_t *right;      /* in [0, 31]: rounding shift after it */
+    int16_t zero;              /* of the output */
+    int8_t min, max;           /* fused activation */
+} qb_requant;
+
+/* hybrid: out = float(sum − zero_point·weight_sum) · (scale·weight_scale) + bias, then the fused activation. */
+typedef struct qb_dequant {
+    const float *weight_scale;
+    const float *bias;
+    const int32_t *weight_sum; /* Σ w */
+    qb_range_f32 range;
+} qb_dequant;
+
+/* Everything by channel of an int8 or hybrid layer. */
+typedef struct qb_channels {
+    const int32_t *start; /* where the sums start; int8: bias − z_x·Σ w, hybrid: 0 */
+    qb_requant requant;   /* int8 */
+    qb_dequant dequant;   /* hybrid */
+} qb_channels;
+
+/* Fills *channels for `count` slots; slot i has the parameters of channel channel_of[i], or zeros where that is
+ * negative. Which of requant and dequant is filled follows from op. False after running out of memory. */
+bool qb_pack_channels(qb_builder *builder, const qb_linear *op, const int32_t *channel_of, size_t count,
+                      qb_channels *channels);
+
+/* bytes rounded up to a multiple of QB_ALIGNMENT. */
+static inline size_t qb_align(size_t bytes)
+{
+    return (bytes + QB_ALIGNMENT - 1) / QB_ALIGNMENT * QB_ALIGNMENT;
+}
+
+static inline size_t qb_round_up(size_t value, size_t unit)
+{
+    return (value + unit - 1) / unit * unit;
+}
+
+#endif
