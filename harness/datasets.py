@@ -191,6 +191,8 @@ def write_dataset(dataset: Dataset, path: Path, progress: Progress | None = None
             os.fsync(stream.fileno())
         digest = hashlib.sha256(partial.read_bytes()).hexdigest()
         partial.replace(path)
+    except OSError as error:
+        raise UsageError(f"{path}: cannot be written: {error.strerror}") from error
     finally:
         partial.unlink(missing_ok=True)
     return DatasetFile(path, digest, _dataset_sha256(dataset, digest))
@@ -238,7 +240,9 @@ def _check_preprocess(preprocess: Preprocess, input_shape: tuple[int, ...]) -> N
     if not 0 < preprocess.crop <= 1:
         raise UsageError(f"preprocessing: crop {preprocess.crop} is not a share between 0 and 1")
     if preprocess.resize is not None and not all(1 <= length <= 8192 for length in preprocess.resize):
-        raise UsageError(f"preprocessing: resize {preprocess.resize} is not a height and width from 1 to 8192")
+        raise UsageError(
+            f"preprocessing: resize {preprocess.resize} is not a height and width from 1 to 8192"
+        )
     if preprocess.channels not in (1, 3):
         raise UsageError(f"preprocessing: channels {preprocess.channels} is neither 1 (grey) nor 3 (RGB)")
 

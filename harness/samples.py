@@ -134,7 +134,10 @@ def _read_raw(path: Path, preprocess: Preprocess, shape: tuple[int, ...]) -> np.
     expected, size = int(np.prod(shape)) * dtype.itemsize, path.stat().st_size
     if size != expected:
         raise FormatError(f"{path}: {size} bytes, but {dtype.name} {_text(shape)} takes {expected}")
-    return _finite(path, np.fromfile(path, dtype).reshape(shape))
+    try:
+        return _finite(path, np.fromfile(path, dtype).reshape(shape))
+    except OSError as error:
+        raise UsageError(f"{path}: cannot be read: {error.strerror}") from error
 
 
 def _finite(path: Path, array: np.ndarray) -> np.ndarray:
@@ -148,4 +151,4 @@ def _text(shape: tuple[int, ...]) -> str:
 
 
 def _one_line(error: BaseException) -> str:
-    return " ".join(str(error).split()) or type(error).__name__
+    return " ".join(str(error).split())[:200] or type(error).__name__

@@ -113,6 +113,11 @@ def test_corrupt_image_leaves_no_file(folder, tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["set"]
 
 
+def test_file_that_cannot_be_written(folder, tmp_path):
+    with pytest.raises(UsageError, match=r"gone/a\.qbd: cannot be written: No such file"):
+        write_dataset(open_dataset(folder, PREPROCESS, INPUT), tmp_path / "gone" / "a.qbd")
+
+
 def test_files_of_one_set_are_stored_alike(tmp_path):
     np.save(tmp_path / "a.npy", np.zeros((8, 8, 3), np.float32))
     np.save(tmp_path / "b.npy", np.zeros((8, 8, 3), np.uint8))
