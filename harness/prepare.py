@@ -109,7 +109,7 @@ def _calibrate(
         )
     chosen = datasets.calibration_split(dataset, CALIBRATION_SAMPLES)
     data = work / "calibration.qbd"
-    datasets.write_dataset(chosen, data, progress)
+    datasets.write_dataset(chosen, data, _reading(progress, "calibration"))
     ranges = calibration.observe(source.graph, data, len(chosen), work, progress)
     if not chosen.overlaps_evaluation:
         return ranges, []
@@ -138,9 +138,13 @@ def _write_evaluation(
 ) -> tuple[EvaluationSet | None, Path | None]:
     if dataset is None:
         return None, None
-    written = datasets.write_dataset(dataset, path, progress)
+    written = datasets.write_dataset(dataset, path, _reading(progress, "evaluation"))
     labels = dataset.labels
     return EvaluationSet(dataset.name, written.dataset_sha256, tuple(dataset.ids), labels), path
+
+
+def _reading(progress: Progress, what: str) -> Callable[[int, int], None]:
+    return lambda done, total: progress(f"reading {what} samples", done, total)
 
 
 def deployed(prepared: Prepared, names: dict[Path, str]) -> tuple[list[Variant], EvaluationSet | None]:

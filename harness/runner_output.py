@@ -17,6 +17,7 @@ from harness.runner_events import (
     End,
     Error,
     Event,
+    Info,
     NodeTime,
     Range,
     Samples,
@@ -143,6 +144,13 @@ def read_profile(result: RunResult, nonce: str) -> list[NodeTime]:
     if len({len(node.ns) for node in nodes}) != 1:
         raise TrialError("the runner's profile has nodes with different numbers of runs")
     return nodes
+
+
+def read_info(result: RunResult, nonce: str) -> Info:
+    """An `info` output."""
+    _, events = read(result, nonce, "info")
+    _exactly(events, Info)
+    return _one(events, Info)
 
 
 def read_ranges(

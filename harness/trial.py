@@ -64,6 +64,7 @@ class TrialSettings:
 QUICK = TrialSettings("quick", 20, 1_000, 120_000)
 DEFAULT = TrialSettings("default", 128, 10_000, 120_000)
 RELEASE = TrialSettings("release", 1024, 60_000, 600_000)
+LENGTHS = {settings.name: settings for settings in (QUICK, DEFAULT, RELEASE)}
 
 
 @dataclass
