@@ -16,6 +16,7 @@ from harness.datasets import Dataset
 from harness.errors import UsageError
 from harness.graph import Graph
 from harness.pack import pack
+from harness.quantize.weights import expand_weights
 from harness.results import EvaluationSet, Variant
 from harness.sources import PREPROCESS_HELP, Source
 from harness.trial import Progress
@@ -110,7 +111,7 @@ def _calibrate(
     chosen = datasets.calibration_split(dataset, CALIBRATION_SAMPLES)
     data = work / "calibration.qbd"
     datasets.write_dataset(chosen, data, _reading(progress, "calibration"))
-    ranges = calibration.observe(source.graph, data, len(chosen), work, progress)
+    ranges = calibration.observe(expand_weights(source.graph), data, len(chosen), work, progress)
     if not chosen.overlaps_evaluation:
         return ranges, []
     note = (

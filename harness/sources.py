@@ -39,8 +39,8 @@ class Source:
 
     @property
     def quantized(self) -> bool:
-        """Whether the file came quantized already."""
-        return any(tensor.quant is not None for tensor in self.graph.tensors.values())
+        """Whether the file's activations came quantized already; weights alone can be expanded again."""
+        return any(t.quant is not None for t in self.graph.tensors.values() if not t.is_const)
 
 
 def open_source(model: str, weights: str | None = None, preprocess: str | None = None) -> Source:

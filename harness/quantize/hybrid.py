@@ -13,11 +13,12 @@ from harness.quantize.weights import CHANNEL_AXIS, channel_scales, quantize_weig
 
 
 def quantize(graph: Graph) -> Graph:
-    """The graph with the constant weights of every op that has a hybrid kernel as per-channel int8."""
+    """The graph with the constant float weights of every op that has a hybrid kernel as per-channel int8."""
     graph = graph.clone()
     for node in graph.nodes:
-        if node.op in CHANNEL_AXIS and graph.tensors[node.inputs[1]].is_const:
-            scales = channel_scales(graph.const(node.inputs[1]), CHANNEL_AXIS[node.op])
+        weights = graph.tensors[node.inputs[1]] if node.op in CHANNEL_AXIS else None
+        if weights is not None and weights.is_const and weights.dtype == np.float32:
+            scales = channel_scales(weights.data, CHANNEL_AXIS[node.op])
             scales = np.maximum(scales, np.finfo(np.float32).tiny)
             node.inputs[1] = quantize_weights(graph, node, scales)
     graph.drop_unused_tensors()

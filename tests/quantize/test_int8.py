@@ -5,7 +5,7 @@ from harness.errors import FormatError
 from harness.ops import run_reference
 from harness.quantize import hybrid, int8
 from harness.quantize.calibrate import Range, min_max
-from harness.quantize.weights import channel_scales
+from harness.quantize.weights import channel_scales, expand_weights
 from tests.support.graphs import Builder, small_network
 
 litert = pytest.importorskip("tests.support.litert", reason="needs ai-edge-litert")
@@ -103,6 +103,18 @@ def test_hybrid_keeps_activations_and_biases_in_float():
         x, weights, bias = (graph.tensors[name] for name in node.inputs)
         assert (x.dtype, weights.dtype, bias.dtype) == (np.float32, np.int8, np.float32)
         assert weights.quant.per_channel
+
+
+def test_weights_of_a_hybrid_file_expand_to_what_they_stand_for():
+    graph = small_network()
+    stored = hybrid.quantize(graph)
+    again = expand_weights(stored)
+    assert {tensor.dtype for tensor in again.tensors.values()} == {np.dtype(np.float32)}
+    for before, after in zip(graph.nodes, again.nodes, strict=True):
+        if before.op == "Conv2D":
+            step = np.abs(graph.const(before.inputs[1])).max() / 127
+            assert np.abs(graph.const(before.inputs[1]) - again.const(after.inputs[1])).max() <= step
+    assert [n.inputs for n in hybrid.quantize(stored).nodes] == [n.inputs for n in stored.nodes]
 
 
 def test_quantizing_leaves_the_float_graph_alone(calibrated):
