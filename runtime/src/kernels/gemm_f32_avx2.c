@@ -8,46 +8,40 @@
 
 enum { MR = 6, NR = 16 };
 
-static inline void store(float *out, size_t width, __m256 low, __m256 high)
+/* The tail of `width` columns; sums is [rows][2]. */
+static void finish(const qb_tile_f32 *tile, size_t column, size_t width, const __m256 *sums)
 {
-    if (width == NR) {
-        _mm256_storeu_ps(out, low);
-        _mm256_storeu_ps(out + 8, high);
-    } else {
-        float values[NR];
-        _mm256_storeu_ps(values, low);
-        _mm256_storeu_ps(values + 8, high);
-        memcpy(out, values, width * sizeof *values);
+    float *out = tile->out + column;
+    for (size_t r = 0; r < tile->rows; r++, sums += 2, out += tile->out_stride) {
+        __m256 clamped[2];
+        clamped[0] = qb_clamp_avx2(sums[0], tile->range);
+        clamped[1] = qb_clamp_avx2(sums[1], tile->range);
+        memcpy(out, clamped, width * sizeof *out);
     }
 }
 
-/* `rows` is a constant wherever this is inlined, so the sums stay in registers. */
+/* `rows` is a constant wherever this is inlined: the loops over it unroll and the sums stay in registers. */
 static inline __attribute__((always_inline)) void multiply(const qb_tile_f32 *tile, const size_t rows)
 {
     const float *weights = tile->weights + tile->first_column * tile->taps * tile->depth;
     for (size_t column = tile->first_column; column < tile->end_column; column += NR) {
-        __m256 sums[MR][2];
-        for (size_t r = 0; r < rows; r++) {
-            sums[r][0] = _mm256_loadu_ps(tile->bias + column);
-            sums[r][1] = _mm256_loadu_ps(tile->bias + column + 8);
-        }
+        const float *start = tile->bias + column;
+        __m256 low[MR], high[MR], sums[MR * 2];
+        for (size_t r = 0; r < rows; r++) low[r] = _mm256_load_ps(start), high[r] = _mm256_load_ps(start + 8);
         for (size_t t = 0; t < tile->taps; t++) {
-            const float *x[MR];
-            for (size_t r = 0; r < rows; r++) x[r] = tile->inputs[t * MR + r];
+            const float *const *x = tile->inputs + t * MR;
             for (size_t k = 0; k < tile->depth; k++, weights += NR) {
-                const __m256 low = _mm256_load_ps(weights), high = _mm256_load_ps(weights + 8);
+                const __m256 low_weights = _mm256_load_ps(weights), high_weights = _mm256_load_ps(weights + 8);
                 for (size_t r = 0; r < rows; r++) {
                     const __m256 value = _mm256_broadcast_ss(x[r] + k);
-                    sums[r][0] = _mm256_fmadd_ps(value, low, sums[r][0]);
-                    sums[r][1] = _mm256_fmadd_ps(value, high, sums[r][1]);
+                    low[r] = _mm256_fmadd_ps(value, low_weights, low[r]);
+                    high[r] = _mm256_fmadd_ps(value, high_weights, high[r]);
                 }
             }
         }
-        const size_t left = tile->end_column - column, width = left < NR ? left : NR;
-        for (size_t r = 0; r < rows; r++) {
-            float *out = tile->out + r * tile->out_stride + column;
-            store(out, width, qb_clamp_avx2(sums[r][0], tile->range), qb_clamp_avx2(sums[r][1], tile->range));
-        }
+        for (size_t r = 0; r < rows; r++) sums[r * 2] = low[r], sums[r * 2 + 1] = high[r];
+        const size_t left = tile->end_column - column;
+        finish(tile, column, left < NR ? left : NR, sums);
     }
 }
 

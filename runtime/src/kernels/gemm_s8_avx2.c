@@ -38,81 +38,70 @@ static inline __m256i broadcast_pair(const int16_t *pair)
     return _mm256_set1_epi32(bits);
 }
 
-static inline void store_s8(const qb_tile_s8 *tile, size_t rows, size_t column, size_t width, __m256i sums[][2])
+static void finish_s8(const qb_tile_s8 *tile, size_t column, size_t width, const __m256i *sums)
 {
-    for (size_t r = 0; r < rows; r++) {
-        const __m128i bytes = qb_requantize_avx2(sums[r][0], sums[r][1], &tile->channels.requant, column);
-        int8_t *out = (int8_t *)tile->out + r * tile->out_stride + column;
+    int8_t *out = (int8_t *)tile->out + column;
+    for (size_t r = 0; r < tile->rows; r++, sums += 2, out += tile->out_stride) {
+        const __m128i bytes = qb_requantize_avx2(sums[0], sums[1], &tile->channels.requant, column);
         if (width == NR) {
             _mm_storeu_si128((__m128i *)out, bytes);
         } else {
-            int8_t values[NR];
-            _mm_storeu_si128((__m128i *)values, bytes);
-            memcpy(out, values, width);
+            memcpy(out, &bytes, width);
         }
     }
 }
 
-/* Two vectors of 32-bit values, of which `width` count. */
-static inline void store_words(void *out, size_t width, __m256i low, __m256i high)
-{
-    if (width == NR) {
-        _mm256_storeu_si256((__m256i *)out, low);
-        _mm256_storeu_si256((__m256i *)out + 1, high);
-    } else {
-        int32_t values[NR];
-        _mm256_storeu_si256((__m256i *)values, low);
-        _mm256_storeu_si256((__m256i *)values + 1, high);
-        memcpy(out, values, width * sizeof *values);
-    }
-}
-
-static inline void store_f32(const qb_tile_s8 *tile, size_t rows, size_t column, size_t width, __m256i sums[][2])
+static void finish_f32(const qb_tile_s8 *tile, size_t column, size_t width, const __m256i *sums)
 {
     const qb_dequant *d = &tile->channels.dequant;
-    for (size_t r = 0; r < rows; r++) {
-        const __m256 low = qb_dequantize_avx2(sums[r][0], d, tile->quant[r], column);
-        const __m256 high = qb_dequantize_avx2(sums[r][1], d, tile->quant[r], column + 8);
-        float *out = (float *)tile->out + r * tile->out_stride + column;
-        store_words(out, width, _mm256_castps_si256(low), _mm256_castps_si256(high));
+    float *out = (float *)tile->out + column;
+    for (size_t r = 0; r < tile->rows; r++, sums += 2, out += tile->out_stride) {
+        __m256 real[2];
+        real[0] = qb_dequantize_avx2(sums[0], d, tile->quant[r], column);
+        real[1] = qb_dequantize_avx2(sums[1], d, tile->quant[r], column + 8);
+        memcpy(out, real, width * sizeof *out);
     }
 }
 
-static inline void store_s32(const qb_tile_s8 *tile, size_t rows, size_t column, size_t width, __m256i sums[][2])
+static void finish_s32(const qb_tile_s8 *tile, size_t column, size_t width, const __m256i *sums)
 {
-    for (size_t r = 0; r < rows; r++) {
-        int32_t *out = (int32_t *)tile->out + r * tile->out_stride + column;
-        store_words(out, width, sums[r][0], sums[r][1]);
+    int32_t *out = (int32_t *)tile->out + column;
+    for (size_t r = 0; r < tile->rows; r++, sums += 2, out += tile->out_stride) {
+        memcpy(out, sums, width * sizeof *out);
     }
 }
 
-/* `rows` is a constant wherever this is inlined, so the sums stay in registers. */
+/* The tail of `width` columns; sums is [rows][2]. */
+static void finish(const qb_tile_s8 *tile, size_t column, size_t width, const __m256i *sums)
+{
+    switch (tile->tail) {
+    case QB_TAIL_S8: finish_s8(tile, column, width, sums); break;
+    case QB_TAIL_F32: finish_f32(tile, column, width, sums); break;
+    case QB_TAIL_S32: finish_s32(tile, column, width, sums); break;
+    }
+}
+
+/* `rows` is a constant wherever this is inlined: the loops over it unroll and the sums stay in registers. */
 static inline __attribute__((always_inline)) void multiply(const qb_tile_s8 *tile, const size_t rows)
 {
     const size_t pairs = tile->taps * ((tile->depth + 1) / KR);
-    const int16_t *wide = tile->workspace;
     const int8_t *weights = tile->weights + tile->first_column * pairs * KR;
     for (size_t column = tile->first_column; column < tile->end_column; column += NR) {
-        const int32_t *start = tile->channels.start + column;
-        __m256i sums[MR][2];
-        for (size_t r = 0; r < rows; r++) {
-            sums[r][0] = _mm256_loadu_si256((const __m256i *)start);
-            sums[r][1] = _mm256_loadu_si256((const __m256i *)start + 1);
-        }
-        for (size_t p = 0; p < pairs; p++, weights += NR * KR) {
-            const __m256i low = load_weights(weights), high = load_weights(weights + NR);
+        const __m256i *start = (const __m256i *)(tile->channels.start + column);
+        const int16_t *wide = tile->workspace;
+        __m256i low[MR], high[MR], sums[MR * 2];
+        for (size_t r = 0; r < rows; r++) low[r] = _mm256_load_si256(start), high[r] = _mm256_load_si256(start + 1);
+        for (size_t p = 0; p < pairs; p++, weights += NR * KR, wide += KR) {
+            const __m256i low_weights = load_weights(weights), high_weights = load_weights(weights + NR);
             for (size_t r = 0; r < rows; r++) {
-                const __m256i x = broadcast_pair(wide + (r * pairs + p) * KR);
-                sums[r][0] = _mm256_add_epi32(sums[r][0], _mm256_madd_epi16(x, low));
-                sums[r][1] = _mm256_add_epi32(sums[r][1], _mm256_madd_epi16(x, high));
+                const __m256i x = broadcast_pair(wide + r * pairs * KR);
+                low[r] = _mm256_add_epi32(low[r], _mm256_madd_epi16(x, low_weights));
+                high[r] = _mm256_add_epi32(high[r], _mm256_madd_epi16(x, high_weights));
             }
         }
-        const size_t left = tile->end_column - column, width = left < NR ? left : NR;
-        switch (tile->tail) {
-        case QB_TAIL_S8: store_s8(tile, rows, column, width, sums); break;
-        case QB_TAIL_F32: store_f32(tile, rows, column, width, sums); break;
-        case QB_TAIL_S32: store_s32(tile, rows, column, width, sums); break;
-        }
+        for (size_t r = 0; r < rows; r++) sums[r * 2] = low[r], sums[r * 2 + 1] = high[r];
+        const size_t left = tile->end_column - column;
+        finish(tile, column, left < NR ? left : NR, sums);
     }
 }
 
