@@ -22,22 +22,17 @@ typedef struct qb_multiplier {
  * above, for which TFLite leaves the shift undefined, saturates. */
 static inline qb_multiplier qb_quantize_multiplier(double real)
 {
-    qb_multiplier result = {0, 0};
-    if (!(real > 0.0)) return result;
+    if (!(real > 0.0)) return (qb_multiplier){0, 0};
+    if (real >= 2147483648.0) return (qb_multiplier){INT32_MAX, 31};
     int exponent;
     int64_t fixed = (int64_t)round(frexp(real, &exponent) * 2147483648.0);
     if (fixed == INT64_C(1) << 31) {
         fixed /= 2;
         exponent++;
     }
-    if (exponent < -31) return result;
-    if (exponent > 31) {
-        exponent = 31;
-        fixed = INT32_MAX;
-    }
-    result.multiplier = (int32_t)fixed;
-    result.shift = exponent;
-    return result;
+    if (exponent < -31) return (qb_multiplier){0, 0};
+    if (exponent > 31) return (qb_multiplier){INT32_MAX, 31};
+    return (qb_multiplier){(int32_t)fixed, exponent};
 }
 
 static inline int32_t qb_clamp(int32_t value, int32_t low, int32_t high)

@@ -46,7 +46,9 @@ def command(arch: str = HOST, sanitized: bool = False) -> list[str]:
     return [*emulator, str(build.runner(arch, extra_flags=SANITIZED if sanitized else ()))]
 
 
-def run(*arguments: object, arch: str = HOST, isa: str = "", sanitized: bool = False, timeout: float = 60) -> Outcome:
+def run(
+    *arguments: object, arch: str = HOST, isa: str = "", sanitized: bool = False, timeout: float = 60
+) -> Outcome:
     """Runs `bench-runner ARGUMENTS…`; `isa` forces an ISA variant."""
     words = [*command(arch, sanitized), *map(str, arguments)]
     done = subprocess.run(

@@ -40,8 +40,9 @@ static bool check_input(qb_builder *builder, const qb_step *step, const qb_tenso
 
 static bool check_tensors(qb_builder *builder, const qb_step *step)
 {
-    if (step->in_count < 1 || !qb_check_counts(builder, step, step->in_count, step->in_count) ||
-        !qb_check_elementary(builder, step) || !qb_check_no_activation(builder, step)) {
+    const uint32_t count = step->in_count > 0 ? step->in_count : 1;
+    if (!qb_check_counts(builder, step, count, count) || !qb_check_elementary(builder, step) ||
+        !qb_check_no_activation(builder, step)) {
         return false;
     }
     const qb_tensor *out = step->out[0];
