@@ -44,11 +44,14 @@ def median_interval(groups: Sequence[np.ndarray], confidence: float = 0.95) -> t
         return None
     stride = -(-sum(map(len, groups)) // RESAMPLED_RUNS)
     thinned = [np.sort(group)[(len(group) - 1) % stride // 2 :: stride] for group in groups]
+    runs, sizes = np.concatenate(thinned), np.array([len(group) for group in thinned])
+    starts = np.cumsum(sizes) - sizes
     rng = np.random.default_rng(SEED)
     medians = np.empty(RESAMPLES)
     for i in range(RESAMPLES):
-        drawn = [thinned[j] for j in rng.integers(len(thinned), size=len(thinned))]
-        medians[i] = np.median(np.concatenate([g[rng.integers(len(g), size=len(g))] for g in drawn]))
+        drawn = rng.integers(len(sizes), size=len(sizes))
+        start, size = (np.repeat(values[drawn], sizes[drawn]) for values in (starts, sizes))
+        medians[i] = np.median(runs[start + rng.integers(size)])
     tail = (1 - confidence) / 2
     low, high = np.quantile(medians, [tail, 1 - tail])
     return float(low), float(high)

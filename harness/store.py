@@ -22,6 +22,7 @@ import sqlalchemy as sa
 from harness.errors import BenchError, FormatError, UsageError
 from harness.results import Cell, EvaluationSet, Latency, LatencySample, Measurement, Predictions, RunRecord
 from harness.schema import CELLS, DATASETS, DEVICES, PREDICTIONS, PROCESSES, RUNS, prepare
+from harness.text import clean
 
 DEFAULT_PATH = Path("results") / "quantbench.db"
 BUSY_TIMEOUT_S = 10.0
@@ -50,7 +51,7 @@ class Store:
         try:
             engine = sa.create_engine(url)
         except (sa.exc.ArgumentError, ModuleNotFoundError) as error:
-            raise UsageError(f"results database '{where}': {error}") from error
+            raise UsageError(f"results database '{where}': {clean(str(error))}") from error
         store = cls(engine, url.database if _is_sqlite(url) else url.render_as_string(hide_password=True))
         if _is_sqlite(url):
             sa.event.listen(engine, "connect", _set_up_sqlite)
@@ -157,17 +158,14 @@ class Store:
         with self._transaction(writes=False) as connection:
             try:
                 yield connection
-            except (
-                zlib.error,
-                ValueError,
-                TypeError,
-            ) as error:  # content that the file's own checks cannot see
+            # Damaged content, which the file's own checks cannot see:
+            except (zlib.error, ValueError, TypeError, LookupError) as error:
                 raise FormatError(self._damaged(error)) from error
 
     def _damaged(self, why: object) -> str:
         return (
-            f"results database '{self._name}' is damaged ({why}): move it away or restore a copy; "
-            "it was left as it is"
+            f"results database '{self._name}' is damaged ({clean(str(why))}): "
+            "move it away or restore a copy; it was left as it is"
         )
 
     def _explained(self, error: BaseException) -> BenchError:
@@ -179,7 +177,8 @@ class Store:
                 f"results database '{self._name}' is locked by another program "
                 f"(waited {BUSY_TIMEOUT_S:g} s): end that program or use another --store"
             )
-        return UsageError(f"results database '{self._name}': {error}; check the disk and the permissions")
+        hint = "; check the disk and the permissions" if isinstance(error, sqlite3.OperationalError) else ""
+        return UsageError(f"results database '{self._name}': {clean(str(error))}{hint}")
 
 
 class RunWriter:
@@ -270,7 +269,9 @@ def _url(where: str | Path) -> sa.URL:
         try:
             url = sa.make_url(str(where))
         except (sa.exc.ArgumentError, ValueError) as error:
-            raise UsageError(f"results database '{where}': not a database URL: {error}") from error
+            raise UsageError(
+                f"results database '{where}': not a database URL: {clean(str(error))}"
+            ) from error
         if not _is_sqlite(url):
             return url
         where = url.database or ""
