@@ -1,4 +1,4 @@
-"""The kernels that are not matrix-like against LiteRT's reference kernels: int8 to the byte, float to 1e-6."""
+"""The elementary kernels against LiteRT's reference kernels: int8 to the byte, float to 1e-6."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ COUNT = 80  # configurations of each op
 
 
 def compare(graph, folder: Path, seed: int, **how) -> None:
-    """int8 outputs must be equal; float32 outputs within 1e-6 of the reference, relative to their magnitude."""
+    """int8 outputs must be equal; float32 outputs within 1e-6, relative to the largest value."""
     inputs = op_graphs.random_inputs(graph, seed)
     expected = Reference(tflite.write(graph)).run(*inputs)
     actual = runner.predict(graph, inputs, folder, **how)

@@ -1,4 +1,4 @@
-"""Compiles a C program of runtime/tests with the runtime, undefined behaviour made a signal; cached like the runner."""
+"""Compiles a C program of runtime/tests with the runtime; undefined behaviour in it becomes a signal."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """Graphs of many unconnected nodes of one op, drawn at random, for comparing kernels with a reference.
 
-Each configuration has inputs and an output of its own, so one start of the runner, or of LiteRT, covers them all.
+Each configuration has inputs and an output of its own, so one start of the runner, or of LiteRT, covers all.
 `op_graph(op, quantized, count, seed)` finds the function that draws one node in `DRAW`.
 """
 

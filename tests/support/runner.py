@@ -1,4 +1,4 @@
-"""Runs the compiled runner in tests: on this machine, or another architecture's under QEMU's user emulation."""
+"""Runs the compiled runner in tests: this machine's, or another architecture's under QEMU."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class Outcome:
 
 
 def command(arch: str = HOST, sanitized: bool = False) -> list[str]:
-    """The words that start the runner of `arch` on this machine; skips the test where it cannot be emulated."""
+    """The words that start the runner of `arch` here; skips the test where it cannot be emulated."""
     emulator = [] if arch == HOST else [shutil.which(EMULATORS[arch])]
     if emulator == [None]:
         pytest.skip(f"needs {EMULATORS[arch]}")
