@@ -32,6 +32,9 @@ PLUGIN_TARGETS = {
     "x86_64": "x86_64-linux-gnu",
 }
 FIRST_WITH_PLUGINS = 7  # earlier ones spell a plugin's arguments differently
+# A 64-bit program's addresses are drawn by chance by the host's kernel, and an allocator then takes a few
+# instructions more or less, unless QEMU reserves the address space in one piece. For 32 bits it always does.
+FIXED_ADDRESSES = {"aarch64": ("-R", "16G"), "armv7": ()}
 QUERY_TIMEOUT_S = 20
 
 
@@ -57,7 +60,8 @@ class QemuDevice(HostDevice):
         with tempfile.TemporaryDirectory() as folder:
             count = Path(folder) / "count"
             option = ",".join(str(part).replace(",", ",,") for part in (plugin, f"out={count}"))
-            result = self._run((*self.emulator, "-plugin", option), argv, timeout, {})
+            options = (*FIXED_ADDRESSES[self.arch], "-plugin", option)
+            result = self._run((*self.emulator, *options), argv, timeout, {})
             written = count.read_text() if count.is_file() else ""
         if result.exit_code != 0 or not written.strip().isdigit():
             ending = result.signal or f"exit code {result.exit_code}"

@@ -116,6 +116,12 @@ def test_counts_are_the_same_on_every_run(
     assert len(counts) == 1
 
 
+@pytest.mark.parametrize("name", ["qemu", "qemu-armv7"])
+def test_counts_do_not_depend_on_where_memory_lies(counting: Counter, name: str) -> None:
+    device = counting(name)
+    assert len({device.count_instructions(["probe", "addresses"], 20) for _ in range(8)}) == 1
+
+
 def test_counts_grow_linearly_with_the_work(counting: Counter) -> None:
     device = counting("qemu")
     one, two, three = (
