@@ -19,7 +19,7 @@ from pathlib import Path
 import numpy as np
 import tflite
 
-from harness.errors import FormatError, unknown_name
+from harness.errors import FormatError, UsageError, unknown_name
 from harness.graph import OPTIONAL, Graph, Node, Quantization, Tensor
 from harness.importers import read_bytes
 from harness.importers.tflite_ops import TFLITE_OPS, Operator
@@ -63,14 +63,30 @@ def load(path: Path, inputs: Sequence[str] = (), outputs: Sequence[str] = ()) ->
         graph = _Reader(path, content).graph()
     except DAMAGE as error:
         raise FormatError(f"'{path}' is damaged or cut short: {error}") from error
-    for listed, named, kind in ((graph.inputs, inputs, "input"), (graph.outputs, outputs, "output")):
+    activations = [name for name, tensor in graph.tensors.items() if not tensor.is_const]
+    for kind, named in (("input", inputs), ("output", outputs)):
         for name in named:
-            if name not in graph.tensors:
-                raise unknown_name(f"{kind} of the graph", name, graph.tensors)
-        listed[:] = list(dict.fromkeys(named)) or listed
-    for node in graph.nodes:  # an input named in the middle cuts off what computed it
-        node.outputs = [graph.unique_name(f"{n}:cut") if n in graph.inputs else n for n in node.outputs]
+            if name not in activations:
+                raise unknown_name(f"{kind} of the graph", name, activations)
+    graph.outputs = list(dict.fromkeys(outputs)) or graph.outputs
+    if inputs:
+        _begin_at(graph, list(dict.fromkeys(inputs)))
     return graph.verify()
+
+
+def _begin_at(graph: Graph, inputs: list[str]) -> None:
+    """Makes these tensors the inputs and keeps the nodes that can be computed from them."""
+    graph.inputs = inputs
+    known = {OPTIONAL, *inputs, *(name for name, tensor in graph.tensors.items() if tensor.is_const)}
+    kept = []
+    for node in graph.execution_order():
+        if known.issuperset(node.inputs) and known.isdisjoint(node.outputs):
+            kept.append(node)
+            known.update(node.outputs)
+    graph.nodes = kept
+    for name in graph.outputs:
+        if name not in known:
+            raise UsageError(f"output '{name}' depends on more than the inputs named: {', '.join(inputs)}")
 
 
 class _Reader:

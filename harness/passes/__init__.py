@@ -19,6 +19,7 @@ DEFAULT = [
     "strip_unused_nodes",
     "remove_nodes",
     "fold_constants",
+    "dequantize_weights",
     "canonicalize_reshapes",
     "convert_matmul",
     "fold_batch_norms",

@@ -22,19 +22,27 @@ from harness.passes._edit import Editor
 
 def run(graph: Graph) -> Graph:
     edit = Editor(graph)
-    for pad in edit.nodes():
-        if pad.op != "Pad" or pad.attrs.get("value", 0.0) != 0.0:
-            continue
-        conv = edit.only_reader(pad)
-        if conv is None or conv.op not in ("Conv2D", "DepthwiseConv2D"):
-            continue
-        padding = _joined(conv, edit.graph.const(pad.inputs[1]))
-        alone = conv.inputs[0] == pad.outputs[0] and conv.inputs.count(pad.outputs[0]) == 1
-        if padding is not None and alone and edit.is_float(pad.inputs[0], *pad.outputs):
-            conv.attrs["padding"] = padding
-            edit.redirect([conv], pad.outputs[0], pad.inputs[0])
-            edit.remove(pad)
+    producers = edit.graph.producers()
+    for conv in edit.nodes():
+        if conv.op in ("Conv2D", "DepthwiseConv2D"):
+            while _fuse(edit, producers.get(conv.inputs[0]), conv):
+                pass
     return edit.finish()
+
+
+def _fuse(edit: Editor, pad: Node | None, conv: Node) -> bool:
+    """Takes out `pad` in front of `conv` if it may, and says whether it did."""
+    if pad is None or pad.op != "Pad" or pad.attrs.get("value", 0.0) != 0.0:
+        return False
+    if edit.only_reader(pad) is not conv or conv.inputs.count(pad.outputs[0]) != 1:
+        return False
+    padding = _joined(conv, edit.graph.const(pad.inputs[1]))
+    if padding is None or not edit.is_float(pad.inputs[0], *pad.outputs):
+        return False
+    conv.attrs["padding"] = padding
+    edit.redirect([conv], pad.outputs[0], pad.inputs[0])
+    edit.remove(pad)
+    return True
 
 
 def _joined(conv: Node, pads: np.ndarray | None):

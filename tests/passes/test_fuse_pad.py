@@ -1,0 +1,51 @@
+import numpy as np
+import pytest
+
+from harness.passes import fuse_pad
+from tests.support.graphs import Builder
+from tests.support.pass_graphs import assert_same_outputs
+
+
+def padded(pads, op="Conv2D", value=0.0, **attrs):
+    b = Builder()
+    pads = b.const(np.array(pads, np.int32), "pads")
+    x = b.node("Pad", b.input((1, 5, 5, 2)), pads, value=value)
+    weights = (4, 3, 3, 2) if op == "Conv2D" else (1, 3, 3, 2)
+    w = b.const(np.random.default_rng(0).normal(size=weights), "w")
+    return b.build(b.node(op, x, w, stride=(2, 2), **attrs))
+
+
+ROUND = [[0, 0], [1, 2], [0, 3], [0, 0]]
+
+
+@pytest.mark.parametrize("op", ["Conv2D", "DepthwiseConv2D"])
+@pytest.mark.parametrize(
+    ("padding", "expected"),
+    [("VALID", ((1, 2), (0, 3))), (((1, 0), (2, 1)), ((2, 2), (2, 4)))],
+)
+def test_zeros_become_the_convolutions_own_padding(op, padding, expected):
+    graph = padded(ROUND, op, padding=padding)
+    after = fuse_pad.run(graph)
+    assert [(n.op, n.attrs["padding"]) for n in after.nodes] == [(op, expected)]
+    assert_same_outputs(graph, after)
+
+
+@pytest.mark.parametrize(
+    "graph",
+    [
+        padded(ROUND, padding="SAME"),
+        padded(ROUND, value=1.0),
+        padded([[1, 0], [1, 1], [1, 1], [0, 0]]),
+    ],
+    ids=["SAME", "value", "batch"],
+)
+def test_other_pads_are_left(graph):
+    assert fuse_pad.run(graph).nodes == graph.nodes
+
+
+def test_a_padded_channel_is_left():
+    b = Builder()
+    pads = b.const(np.array([[0, 0], [0, 0], [0, 0], [0, 1]], np.int32), "pads")
+    x = b.node("Pad", b.input((1, 3, 3, 1)), pads)
+    graph = b.build(b.node("Conv2D", x, b.const(np.ones((1, 1, 1, 2)), "w")))
+    assert fuse_pad.run(graph).nodes == graph.nodes

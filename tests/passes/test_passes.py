@@ -1,0 +1,92 @@
+"""What holds for every pass, and for all of them together."""
+
+import importlib
+import pkgutil
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from harness import passes
+from harness.errors import FormatError, UsageError
+from harness.graph import Node, Tensor
+from harness.ops import infer_shapes
+from tests.support.graphs import Builder, small_network
+from tests.support.pass_graphs import GRAPHS, assert_same_outputs, random_network, snapshot
+
+ALL = {name: importlib.import_module(f"harness.passes.{name}") for name in passes.DEFAULT}
+
+
+def check(run, graph):
+    """Outputs unchanged, idempotent, verify() clean, the input graph untouched."""
+    before = snapshot(graph)
+    once = infer_shapes(run(graph).verify())
+    assert snapshot(graph) == before
+    assert_same_outputs(graph, once)
+    twice = infer_shapes(run(once).verify())
+    assert snapshot(twice) == snapshot(once)
+
+
+@pytest.mark.parametrize("name", ALL)
+@pytest.mark.parametrize("make", [*GRAPHS.values(), small_network], ids=lambda make: make.__name__)
+def test_every_pass_is_a_pure_idempotent_rewrite(name, make):
+    check(ALL[name].run, make())
+
+
+@pytest.mark.parametrize("make", [*GRAPHS.values(), small_network], ids=lambda make: make.__name__)
+def test_all_passes_together(make):
+    check(passes.apply, make())
+
+
+@settings(deadline=None, max_examples=60)
+@given(seed=st.integers(0, 2**32 - 1), steps=st.integers(1, 14))
+def test_random_networks_keep_their_outputs(seed, steps):
+    graph = random_network(np.random.default_rng(seed), steps)
+    for name in ALL:
+        check(ALL[name].run, graph)
+    check(passes.apply, graph)
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_every_pass_opens_with_its_picture_and_conditions(name):
+    doc = ALL[name].__doc__
+    assert doc.startswith(f"{name}: ")
+    assert "Before" in doc
+    assert "After" in doc
+    assert "Condition" in doc
+
+
+def test_every_module_is_listed():
+    modules = {m.name for m in pkgutil.iter_modules(passes.__path__) if not m.name.startswith("_")}
+    assert modules == set(passes.DEFAULT)
+
+
+def test_only_the_passes_named_are_run():
+    graph = GRAPHS["batch_norm_chain"]()
+    after = passes.apply(graph, ["fold_constants"])
+    assert "Rsqrt" not in {node.op for node in after.nodes}
+    assert "Mul" in {node.op for node in after.nodes}
+    assert passes.apply(graph, []).nodes == graph.nodes
+
+
+def test_unknown_pass_suggests_the_nearest():
+    with pytest.raises(UsageError, match="unknown pass 'fold_constant': did you mean fold_constants"):
+        passes.apply(small_network(), ["fold_constant"])
+
+
+def test_unsupported_op_is_refused_only_where_an_output_needs_it():
+    graph = small_network()
+    graph.nodes.append(Node("LRN", "odd", ["x"], ["odd:0"]))
+    graph.tensors["odd:0"] = Tensor("odd:0", None, np.dtype(np.float32))
+    assert "LRN" not in {node.op for node in passes.apply(graph).nodes}
+    graph.outputs.append("odd:0")
+    with pytest.raises(FormatError, match=r"op 'LRN' \(node 'odd'\) is not supported"):
+        passes.apply(graph)
+
+
+def test_values_that_float32_cannot_hold_are_left_unfolded():
+    b = Builder()
+    y = b.node("Conv2D", b.input((1, 1, 1, 1)), b.const(np.full((2, 1, 1, 1), 1e30), "w"))
+    graph = passes.apply(b.build(b.node("Mul", y, b.const(np.array([1.0, 1e30])))))
+    assert [node.op for node in graph.nodes] == ["Conv2D", "Mul"]
