@@ -44,6 +44,7 @@ from harness.trial import (
 # Facts that must not change during a trial, and what it means when they do.
 STABLE_FACTS = {"boot_id": "the device rebooted during the trial", "governor": "the governor changed"}
 TIMED_SHARE = 0.5  # of a duration that runs must fill: feeding inputs and printing samples lie between them
+SWITCHES_PER_S = 10  # a core to itself is taken away a few times a second at most
 MLPERF_FLOOR = 0.98  # of the float top-1, MLPerf's quality target for a quantized model
 
 
@@ -214,10 +215,22 @@ def _warnings(
     if not info.emulated:  # an emulator's milliseconds are not looked at, so their quality is no news
         if cell.core is None:
             yield "not pinned to one core, so the runs may have moved; allow the runner more than one core"
+        yield from _shared_core(processes)
         yield from stats.instability_warnings(np.concatenate([process.ns for process in processes]))
     compared = cell.arithmetic.startswith("int8") and cell.top1 is not None and float_top1 is not None
     if compared and cell.top1 < MLPERF_FLOOR * float_top1:
         yield (
             f"top-1 {cell.top1:.3f} is under {MLPERF_FLOOR:.0%} of the float model's {float_top1:.3f}; "
             "calibrate on more samples, or use hybrid or quantization-aware training"
+        )
+
+
+def _shared_core(processes: Sequence[LatencySample]) -> Iterator[str]:
+    """Whether other programs ran on the core: what a load average over all cores can only suggest."""
+    seconds = sum(int(process.ns.sum()) for process in processes) / 1e9
+    switches = sum(process.involuntary_switches for process in processes)
+    if switches > SWITCHES_PER_S * seconds:
+        yield (
+            f"shared core: the runner was interrupted {switches / seconds:.0f} times a second; "
+            "stop other programs on the device"
         )

@@ -93,22 +93,22 @@ def instability_warnings(ns: np.ndarray) -> list[str]:
     if spread >= 0.10:
         found.append(
             f"unstable: standard deviation is {spread:.0%} of the mean; "
-            "set the governor to performance, let the device cool, or run longer (--release)"
+            "set the governor to performance, let the device cool, or run longer with --trial release"
         )
     low, high = float(np.min(ns)) / mean, float(np.max(ns)) / mean
     if low <= 0.5 or high >= 1.5:
         found.append(
             f"wide: runs span {low:.0%} to {high:.0%} of the mean; "
-            "stop other programs on the device, then look at the raw samples"
+            "look at the raw samples, and stop other programs on the device"
         )
     if np.min(ns) < 1e6:
         found.append(
             "short: a run can take less than 1 ms, so timer interrupts weigh in; "
-            "judge by median and minimum, and run longer (--release)"
+            "judge by median and minimum, and run longer with --trial release"
         )
     if flagged := int(np.sum(outliers(ns))):
         found.append(
             f"outliers: {flagged} of {len(ns)} runs lie more than 14.8 MAD from the median (kept); "
-            "stop other programs on the device"
+            "look at the raw samples"
         )
     return found

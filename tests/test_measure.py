@@ -200,6 +200,20 @@ def test_an_unpinned_run_is_told():
     assert cell.warnings[0].startswith("not pinned")
 
 
+def test_other_programs_on_the_core_are_told():
+    def interrupted(argv):
+        if argv[1] == "latency":
+            events = latency_events([10**7] * 40, switches=8)
+            return RunResult(0, lines(option(argv, "--nonce"), *events), b"")
+        return None
+
+    (cell,) = cells(FakeDevice(classes=RIGHT, misbehave=interrupted))
+    assert cell.verdict == "valid"
+    assert cell.warnings == (
+        "shared core: the runner was interrupted 20 times a second; stop other programs on the device",
+    )
+
+
 def test_noise_is_told():
     rng = np.random.default_rng(1)
 

@@ -132,6 +132,6 @@ class _Notes:
         """The footnotes in the order of their numbers."""
         lines = []
         for number, (first, *others) in enumerate(self.by_fix.values(), 1):
-            alike = f" (and {len(others)} more like it)" if others else ""
+            alike = f" (and {len(others)} more of this kind)" if others else ""
             lines.append(f"{self.marks.note(number)} {self.marks.escape(clean(first))}{alike}")
         return lines

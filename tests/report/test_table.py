@@ -109,7 +109,7 @@ def test_warnings_with_the_same_fix_share_a_footnote():
     ]
     text = render(noisy, RUN)
     assert text.endswith(
-        "¹ unstable: standard deviation is 12% of the mean; let the device cool (and 4 more like it)"
+        "¹ unstable: standard deviation is 12% of the mean; let the device cool (and 4 more of this kind)"
     )
     assert text.count("¹") == 6
 

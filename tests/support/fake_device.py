@@ -33,7 +33,9 @@ def start(mode: str, **fields: object) -> dict:
 END = {"event": "end", "status": "ok"}
 
 
-def latency_events(ns: Sequence[int], warmup_runs: int = 5, core: int | None = 3) -> list[dict]:
+def latency_events(
+    ns: Sequence[int], warmup_runs: int = 5, core: int | None = 3, switches: int = 1
+) -> list[dict]:
     """A whole latency output with samples in batches of 64."""
     batches = [list(ns[i : i + 64]) for i in range(0, len(ns), 64)]
     return [
@@ -41,7 +43,7 @@ def latency_events(ns: Sequence[int], warmup_runs: int = 5, core: int | None = 3
         {"event": "cold", "ns": 3 * ns[0]},
         {"event": "warmup", "runs": warmup_runs},
         *({"event": "samples", "ns": batch} for batch in batches),
-        {"event": "usage", "vm_hwm_kb": 1000, "voluntary_switches": 0, "involuntary_switches": 1},
+        {"event": "usage", "vm_hwm_kb": 1000, "voluntary_switches": 0, "involuntary_switches": switches},
         END,
     ]
 
