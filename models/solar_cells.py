@@ -44,4 +44,9 @@ RECIPE = Recipe(
     dataset="solar_cells",
     labels=CLASSES,
     licence="CC BY-NC-SA 4.0 (images and weights)",
+    published={
+        "top1": 0.8842,
+        "data": "the same images, another split; a CNN after VGG-19 at 300×300",
+        "source": "https://arxiv.org/abs/1807.02894",
+    },
 )
