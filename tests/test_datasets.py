@@ -223,7 +223,7 @@ def test_packaged_data_set_that_is_not_installed(monkeypatch):
 
 
 def test_unknown_names_and_files(tmp_path):
-    assert names() == ["solar_cells"]
+    assert "solar_cells" in names()
     with pytest.raises(UsageError, match="did you mean solar_cells"):
         open_dataset("solar_cell", PREPROCESS, INPUT)
     (tmp_path / "labels.csv").touch()
