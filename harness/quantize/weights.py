@@ -28,7 +28,7 @@ def quantize_weights(graph: Graph, node: Node, scales: np.ndarray) -> str:
 
 
 def expand_weights(graph: Graph) -> Graph:
-    """The graph with int8 weights beside float activations as float32 again: the float form of a hybrid file."""
+    """The graph with int8 weights beside float activations as float32: the float form of a hybrid file."""
     graph = graph.clone()
     for node in graph.nodes:
         if node.op in CHANNEL_AXIS and _hybrid(graph, node):

@@ -1,0 +1,99 @@
+"""The lab's real networks and images through the whole project: the figures that the issues ask for."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+
+from harness.cli import main
+
+MOBILENET = "mobilenet_v1_0.25_128"
+
+
+def bench(*argv):
+    return main([str(a) for a in (*argv, "--quiet")])
+
+
+def cells_of(tmp_path, *argv):
+    """The cells that a run prints as JSON, by variant."""
+    out = tmp_path / "out.json"
+    store = tmp_path / "results.db"
+    assert bench(*argv, "--quick", "--format", "json", "--out", out, "--store", store) == 0
+    return {cell["variant"]: cell for cell in json.loads(out.read_text())["cells"]}
+
+
+def mobilenet(lab):
+    return ["--model", MOBILENET, "--weights", lab / "models" / f"{MOBILENET}_frozen.pb"]
+
+
+def images(lab):
+    return ["--dataset", lab / "imagenet_sample"]
+
+
+def check_mobilenet(cells):
+    assert abs(cells["f32"]["top1"] - 0.472) <= 0.002
+    assert abs(cells["hybrid"]["top1"] - cells["f32"]["top1"]) <= 0.006
+    assert cells["int8"]["top1"] >= 0.462
+    for variant in ("hybrid", "int8"):
+        assert cells[variant]["size_bytes"] <= 0.29 * cells["f32"]["size_bytes"]
+
+
+def test_mobilenet_on_this_machine(lab, tmp_path):
+    check_mobilenet(cells_of(tmp_path, "--device", "local", *mobilenet(lab), *images(lab)))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("device", ["qemu", "qemu-a76", "qemu-armv7"])
+def test_mobilenet_emulated(lab, tmp_path, device):
+    check_mobilenet(cells_of(tmp_path, "--device", device, *mobilenet(lab), *images(lab)))
+
+
+def test_mobilenet_int8_gives_the_same_bytes_on_every_device(lab, tmp_path):
+    rng = np.random.default_rng(0)
+    np.save(tmp_path / "x.npy", rng.integers(-128, 128, (4, 128, 128, 3), np.int8))
+    outputs = {}
+    for device in ("local", "qemu", "qemu-a76", "qemu-armv7"):
+        argv = ["--device", device, *mobilenet(lab), *images(lab), "--variant", "int8"]
+        y = tmp_path / f"{device}.npy"
+        assert bench("predict", *argv, "--input", tmp_path / "x.npy", "--output", y) == 0
+        outputs[device] = np.load(y)
+    for device, output in outputs.items():
+        assert output.dtype == np.int8
+        assert output.tobytes() == outputs["local"].tobytes(), device
+
+
+@pytest.mark.parametrize("device", ["local", "qemu"])
+def test_keyword_spotting(lab, tmp_path, device):
+    argv = ["--device", device, "--model", "kws", "--dataset", lab / "kws01"]
+    cells = cells_of(tmp_path, *argv, "--weights", lab / "models" / "kws_ref_model_float32.tflite")
+    assert cells["f32"]["top1"] >= 0.90
+    assert cells["int8"]["top1"] >= 0.90
+
+
+@pytest.mark.parametrize("name", ["kws_ref_model", "pretrainedResnet_quant", "vww_96_int8", "ad01_int8"])
+@pytest.mark.parametrize("device", ["local", "qemu", "qemu-armv7"])
+def test_int8_files_equal_the_reference_kernels_to_the_byte(lab, tmp_path, name, device):
+    from tests.support.litert import Reference
+
+    path = lab / "models" / f"{name}.tflite"
+    reference = Reference(path.read_bytes())
+    (details,) = reference.interpreter.get_input_details()
+    rng = np.random.default_rng(0)
+    x = rng.integers(-128, 128, (5, *details["shape"][1:]), np.int8)
+    np.save(tmp_path / "x.npy", x)
+    argv = [
+        "--device",
+        device,
+        "--model",
+        path,
+        "--input",
+        tmp_path / "x.npy",
+        "--output",
+        tmp_path / "y.npy",
+    ]
+    assert bench("predict", *argv) == 0
+    for ours, sample in zip(np.load(tmp_path / "y.npy"), x, strict=True):
+        (theirs,) = reference.run(sample[None])
+        assert ours.tobytes() == theirs[0].tobytes()
