@@ -1,4 +1,5 @@
 /* DEPTHWISE_CONV_2D: checks, then the fastest path that fits. */
+#include "depthwise.h"
 #include "reference.h"
 
 bool qb_prepare_DEPTHWISE_CONV_2D(qb_builder *builder, qb_step *step)
@@ -13,5 +14,5 @@ bool qb_prepare_DEPTHWISE_CONV_2D(qb_builder *builder, qb_step *step)
                          s->out_c, w->name, w->dims[0], w->dims[3]);
     }
     s->multiplier = s->out_c / s->in_c;
-    return qb_linear_prepare(builder, step, op, 3, &qb_depthwise_reference);
+    return qb_linear_prepare(builder, step, op, 3, &qb_depthwise_reference) && qb_depthwise_prepare(builder, step, op);
 }

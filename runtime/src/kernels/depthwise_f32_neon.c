@@ -1,0 +1,41 @@
+/* float32 depthwise convolution on NEON with fused multiply-add, aarch64 and armv7 (VFPv4): eight channels at a time, a
+ * chain of fused multiply-adds over the taps in order, so the bits are those of the reference. */
+#include "depthwise.h"
+#include "tail_neon.h"
+
+enum { BLOCK = QB_DEPTHWISE_BLOCK };
+
+/* One block of one pixel, from channel `first` on; `valid` of its channels may be read and are written. */
+static inline __attribute__((always_inline)) void run_block(const qb_depthwise_row_f32 *row,
+                                                            const float *const *window, size_t p, size_t block,
+                                                            size_t first, size_t valid)
+{
+    const float *weights = row->weights + block * BLOCK * row->taps;
+    float32x4_t sums[2] = {vld1q_f32(row->bias + block * BLOCK), vld1q_f32(row->bias + block * BLOCK + 4)};
+    for (size_t t = 0; t < row->taps; t++, weights += BLOCK) {
+        float32x4_t x[2] = {vdupq_n_f32(0.0f), vdupq_n_f32(0.0f)};
+        memcpy(x, window[row->tap_offset[t]] + first, valid * sizeof(float));
+        sums[0] = vfmaq_f32(sums[0], x[0], vld1q_f32(weights));
+        sums[1] = vfmaq_f32(sums[1], x[1], vld1q_f32(weights + 4));
+    }
+    sums[0] = qb_clamp_neon(sums[0], row->range);
+    sums[1] = qb_clamp_neon(sums[1], row->range);
+    memcpy(row->out + p * row->channels + first, sums, valid * sizeof(float));
+}
+
+static void run_row(const qb_depthwise_row_f32 *row)
+{
+    const float *const *window = row->columns;
+    const size_t blocks = qb_depthwise_blocks(row->channels);
+    for (size_t p = 0; p < row->pixels; p++, window += row->pixel_step) {
+        if (row->channels < BLOCK) {
+            run_block(row, window, p, 0, 0, row->channels);
+            continue;
+        }
+        for (size_t block = 0; block < blocks; block++) {
+            run_block(row, window, p, block, qb_depthwise_first(block, row->channels), BLOCK);
+        }
+    }
+}
+
+const qb_depthwise_f32 qb_depthwise_f32_neon = {.name = "depthwise_f32_neon", .row = run_row};

@@ -1,0 +1,185 @@
+/* DEPTHWISE_CONV_2D on micro-kernels: packing at load, a row of output pixels at a time at run. */
+#include "depthwise.h"
+
+#include <string.h>
+
+#include "../isa.h"
+#include "gemm_rows.h"
+
+/* What prepare leaves: op->fast. One of the two kernels is set. */
+typedef struct packed_depthwise {
+    const qb_depthwise_s8 *s8;
+    const qb_depthwise_f32 *f32;
+    qb_depthwise_row_s8 row_s8; /* all that does not change from row to row */
+    qb_depthwise_row_f32 row_f32;
+    const void *padding; /* in_c zero points, or zeros */
+    size_t columns;      /* input columns that an output row touches, padding included */
+    size_t pointers;     /* their place in scratch, bytes */
+} packed_depthwise;
+
+/* The pointers for one output row. size: bytes of an input value. */
+static void point_at_columns(const qb_linear_shape *s, const packed_depthwise *packed, const qb_image *image,
+                             size_t size, int32_t sample, int32_t out_y, const void **pointers)
+{
+    const size_t pixel = (size_t)s->in_c * size, line = (size_t)s->in_w * pixel;
+    const char *values = (const char *)image->values + (size_t)sample * qb_linear_sample(s) * size;
+    const char *padding = (const char *)image->padding + (size_t)sample * image->padding_stride;
+    for (int32_t ky = 0; ky < s->filter_h; ky++) {
+        const int32_t y = out_y * s->stride_h + ky * s->dilation_h - s->pad_top;
+        const bool inside = y >= 0 && y < s->in_h;
+        const char *row = inside ? values + (size_t)y * line : NULL;
+        const void **to = pointers + ky;
+        for (size_t column = 0; column < packed->columns; column++, to += s->filter_h) {
+            const int32_t x = (int32_t)column - s->pad_left;
+            *to = inside && x >= 0 && x < s->in_w ? row + (size_t)x * pixel : padding;
+        }
+    }
+}
+
+static void run_s8_rows(const qb_step *step, const qb_image *image, const qb_sample_quant *samples, size_t size)
+{
+    const qb_linear *op = step->state;
+    const qb_linear_shape *s = &op->shape;
+    const packed_depthwise *packed = op->fast;
+    const void **pointers = (const void **)((char *)step->scratch + packed->pointers);
+    char *out = step->out[0]->data;
+    qb_depthwise_row_s8 row = packed->row_s8;
+    row.columns = (const int8_t *const *)pointers;
+    for (int32_t sample = 0; sample < s->batch; sample++) {
+        row.quant = samples == NULL ? NULL : samples + sample;
+        for (int32_t y = 0; y < s->out_h; y++, out += row.pixels * row.channels * size) {
+            point_at_columns(s, packed, image, sizeof(int8_t), sample, y, pointers);
+            row.out = out;
+            packed->s8->row(&row);
+        }
+    }
+}
+
+static void run_s8(const qb_step *step)
+{
+    const packed_depthwise *packed = ((const qb_linear *)step->state)->fast;
+    const qb_image image = {step->in[0]->data, packed->padding, 0};
+    run_s8_rows(step, &image, NULL, sizeof(int8_t));
+}
+
+static void run_hybrid(const qb_step *step)
+{
+    const qb_linear *op = step->state;
+    const qb_hybrid_input input = qb_hybrid_quantize(step, &op->shape);
+    const qb_image image = {input.values, input.padding, (size_t)op->shape.in_c};
+    run_s8_rows(step, &image, input.quant, sizeof(float));
+}
+
+static void run_f32(const qb_step *step)
+{
+    const qb_linear *op = step->state;
+    const qb_linear_shape *s = &op->shape;
+    const packed_depthwise *packed = op->fast;
+    const qb_image image = {step->in[0]->data, packed->padding, 0};
+    const void **pointers = step->scratch;
+    qb_depthwise_row_f32 row = packed->row_f32;
+    row.columns = (const float *const *)pointers;
+    row.out = step->out[0]->data;
+    for (int32_t sample = 0; sample < s->batch; sample++) {
+        for (int32_t y = 0; y < s->out_h; y++, row.out += row.pixels * row.channels) {
+            point_at_columns(s, packed, &image, sizeof(float), sample, y, pointers);
+            packed->f32->row(&row);
+        }
+    }
+}
+
+/* Where each tap lies from its window's first pointer; a tap past the last is the first again. */
+static uint32_t *tap_offsets(qb_builder *builder, const qb_linear_shape *s, size_t taps)
+{
+    uint32_t *offsets = qb_alloc(builder, taps * sizeof *offsets);
+    if (offsets == NULL) return NULL;
+    for (int32_t ky = 0; ky < s->filter_h; ky++) {
+        for (int32_t kx = 0; kx < s->filter_w; kx++) {
+            offsets[ky * s->filter_w + kx] = (uint32_t)(kx * s->dilation_w * s->filter_h + ky);
+        }
+    }
+    return offsets;
+}
+
+static bool pack_s8(qb_builder *builder, packed_depthwise *packed, const qb_linear *op)
+{
+    const size_t taps = qb_linear_depth(&op->shape), even = qb_round_up(taps, 2), channels = (size_t)op->shape.out_c;
+    const size_t slots = qb_depthwise_blocks(channels) * QB_DEPTHWISE_BLOCK;
+    int8_t *weights = qb_alloc(builder, slots * even);
+    int32_t *channel_of = qb_alloc(builder, slots * sizeof *channel_of);
+    if (weights == NULL || channel_of == NULL) return false;
+    const int8_t *from = op->weights;
+    for (size_t i = 0; i < slots; i++) {
+        const size_t block = i / QB_DEPTHWISE_BLOCK, lane = i % QB_DEPTHWISE_BLOCK;
+        const size_t c = qb_depthwise_first(block, channels) + lane;
+        channel_of[i] = c < channels ? (int32_t)c : -1;
+        int8_t *to = weights + (block * even * QB_DEPTHWISE_BLOCK) + lane * 2;
+        for (size_t t = 0; c < channels && t < taps; t++) {
+            to[t / 2 * 2 * QB_DEPTHWISE_BLOCK + t % 2] = from[t * channels + c];
+        }
+    }
+    packed->row_s8.weights = weights;
+    packed->row_s8.tap_offset = tap_offsets(builder, &op->shape, even);
+    packed->row_s8.taps = even;
+    return packed->row_s8.tap_offset != NULL &&
+           qb_pack_channels(builder, op, channel_of, slots, &packed->row_s8.by_channel);
+}
+
+static bool pack_f32(qb_builder *builder, packed_depthwise *packed, const qb_linear *op)
+{
+    const size_t taps = qb_linear_depth(&op->shape), channels = (size_t)op->shape.out_c;
+    const size_t slots = qb_depthwise_blocks(channels) * QB_DEPTHWISE_BLOCK;
+    float *weights = qb_alloc(builder, slots * taps * sizeof *weights);
+    float *bias = qb_alloc(builder, slots * sizeof *bias);
+    if (weights == NULL || bias == NULL) return false;
+    const float *from = op->weights;
+    for (size_t i = 0; i < slots; i++) {
+        const size_t block = i / QB_DEPTHWISE_BLOCK, lane = i % QB_DEPTHWISE_BLOCK;
+        const size_t c = qb_depthwise_first(block, channels) + lane;
+        if (c >= channels) continue;
+        float *to = weights + block * taps * QB_DEPTHWISE_BLOCK + lane;
+        for (size_t t = 0; t < taps; t++) to[t * QB_DEPTHWISE_BLOCK] = from[t * channels + c];
+        if (op->bias != NULL) bias[i] = ((const float *)op->bias)[c];
+    }
+    packed->row_f32.weights = weights;
+    packed->row_f32.bias = bias;
+    packed->row_f32.range = op->range;
+    packed->row_f32.tap_offset = tap_offsets(builder, &op->shape, taps);
+    packed->row_f32.taps = taps;
+    return packed->row_f32.tap_offset != NULL;
+}
+
+static void choose_run(qb_step *step, const packed_depthwise *packed)
+{
+    const bool hybrid = step->node->arithmetic == QB_ARITH_HYBRID;
+    step->kernel = packed->s8 != NULL ? packed->s8->name : packed->f32->name;
+    step->run = packed->s8 == NULL ? run_f32 : hybrid ? run_hybrid : run_s8;
+}
+
+bool qb_depthwise_prepare(qb_builder *builder, qb_step *step, qb_linear *op)
+{
+    const struct qb_isa *isa = qb_builder_isa(builder);
+    const qb_linear_shape *s = &op->shape;
+    const bool f32 = step->node->arithmetic == QB_ARITH_F32;
+    if (f32 ? isa->depthwise_f32 == NULL : isa->depthwise_s8 == NULL || !op->symmetric_weights) return true;
+    if (s->multiplier != 1) return true;
+    packed_depthwise *packed = qb_alloc(builder, sizeof *packed);
+    const size_t channels = (size_t)s->in_c, size = f32 ? sizeof(float) : sizeof(int8_t);
+    void *padding = qb_alloc(builder, channels * size);
+    if (packed == NULL || padding == NULL) return false;
+    if (!f32) memset(padding, op->input_zero, channels);
+    packed->s8 = f32 ? NULL : isa->depthwise_s8;
+    packed->f32 = f32 ? isa->depthwise_f32 : NULL;
+    packed->padding = padding;
+    packed->columns = (size_t)(s->out_w - 1) * (size_t)s->stride_w + (size_t)(s->filter_w - 1) * (size_t)s->dilation_w + 1;
+    packed->pointers = step->node->arithmetic == QB_ARITH_HYBRID ? qb_hybrid_scratch(s) : 0;
+    const size_t pixel_step = (size_t)s->stride_w * (size_t)s->filter_h;
+    packed->row_s8.pixels = packed->row_f32.pixels = (size_t)s->out_w;
+    packed->row_s8.channels = packed->row_f32.channels = channels;
+    packed->row_s8.pixel_step = packed->row_f32.pixel_step = pixel_step;
+    if (!(f32 ? pack_f32 : pack_s8)(builder, packed, op)) return false;
+    qb_want_scratch(builder, packed->pointers + packed->columns * (size_t)s->filter_h * sizeof(void *));
+    op->fast = packed;
+    choose_run(step, packed);
+    return true;
+}
