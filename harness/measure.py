@@ -131,6 +131,7 @@ def _measure_variant(
         if latency.failure is not None:
             raise TrialError(latency.failure)
         run_s = float(np.median(latency.runs())) / 1e9
+        progress(f"instructions {variant.name}", 0, 0)
         instructions = instructions_per_inference(on.device, on.runner, variant, run_s)
         if on.evaluation is not None:
             predictions = accuracy_trial(on.device, on.runner, variant, on.evaluation, run_s, progress)
