@@ -203,6 +203,8 @@ class _Writer:
                 "filter_h": window[0],
                 "filter_w": window[1],
             }
+        if node.op == "Pad" and node.attrs.get("value", 0.0) != 0.0:
+            raise FormatError(f"node '{node.name}' (Pad): the runtime pads with zeros only")
         if node.op == "Concatenation":
             return {"axis": node.attrs["axis"] % len(tensors[node.outputs[0]].shape)}
         if node.op == "Softmax":
