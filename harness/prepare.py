@@ -16,7 +16,7 @@ from harness.datasets import Dataset
 from harness.errors import UsageError
 from harness.graph import Graph
 from harness.pack import pack
-from harness.quantize.weights import expand_weights
+from harness.passes import dequantize_weights
 from harness.results import EvaluationSet, Variant
 from harness.sources import PREPROCESS_HELP, Source
 from harness.trial import Progress
@@ -111,7 +111,7 @@ def _calibrate(
     chosen = datasets.calibration_split(dataset, CALIBRATION_SAMPLES)
     data = work / "calibration.qbd"
     datasets.write_dataset(chosen, data, _reading(progress, "calibration"))
-    ranges = calibration.observe(expand_weights(source.graph), data, len(chosen), work, progress)
+    ranges = calibration.observe(dequantize_weights.run(source.graph), data, len(chosen), work, progress)
     if not chosen.overlaps_evaluation:
         return ranges, []
     note = (

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 from harness.errors import UsageError, unknown_name
 from harness.graph import Graph
+from harness.passes import dequantize_weights
 from harness.quantize import hybrid, int8
 from harness.quantize.calibrate import Range
-from harness.quantize.weights import expand_weights
 from harness.sources import Source
 
 Ranges = Mapping[str, Range]
@@ -28,9 +28,11 @@ class VariantKind:
 
 
 VARIANTS = {
-    "f32": VariantKind("f32", False, lambda graph, ranges: expand_weights(graph)),
+    "f32": VariantKind("f32", False, lambda graph, ranges: dequantize_weights.run(graph)),
     "hybrid": VariantKind("hybrid", False, lambda graph, ranges: hybrid.quantize(graph)),
-    "int8": VariantKind("int8-ptq", True, lambda graph, ranges: int8.quantize(expand_weights(graph), ranges)),
+    "int8": VariantKind(
+        "int8-ptq", True, lambda graph, ranges: int8.quantize(dequantize_weights.run(graph), ranges)
+    ),
 }
 
 AS_IT_IS = VariantKind("int8", False, lambda graph, ranges: graph)

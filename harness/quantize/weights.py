@@ -27,25 +27,6 @@ def quantize_weights(graph: Graph, node: Node, scales: np.ndarray) -> str:
     return graph.add_const(f"{name}/int8", values, quant)
 
 
-def expand_weights(graph: Graph) -> Graph:
-    """The graph with int8 weights beside float activations as float32: the float form of a hybrid file."""
-    graph = graph.clone()
-    for node in graph.nodes:
-        if node.op in CHANNEL_AXIS and _hybrid(graph, node):
-            weights = graph.tensors[node.inputs[1]]
-            name = f"{weights.name}/float32"
-            node.inputs[1] = graph.add_const(name, weights.quant.dequantize(weights.data))
-    graph.drop_unused_tensors()
-    return graph
-
-
-def _hybrid(graph: Graph, node: Node) -> bool:
-    x, weights = (graph.tensors[name] for name in node.inputs[:2])
-    return (
-        x.dtype == np.float32 and weights.is_const and weights.dtype == np.int8 and weights.quant is not None
-    )
-
-
 def safe_scales(scales: np.ndarray, bias: np.ndarray | None, input_scale: float) -> np.ndarray:
     """Scales enlarged where needed, so that bias / (input_scale · scale) fits an int32.
 

@@ -11,7 +11,7 @@ from harness.exporters import tflite as exporter
 from harness.graph import Graph, Node, Quantization, Tensor
 from harness.importers import load
 from harness.ops import infer_shapes, run_reference
-from harness.passes import DEFAULT, apply
+from harness.passes import apply, dequantize_weights
 from tests.support.fuzz import damaged
 from tests.support.graphs import Builder, small_network
 
@@ -59,8 +59,7 @@ def test_float_network_agrees_with_litert(lab, model):
     """One of the four, keyword spotting, is a dynamic-range file: int8 weights of its 1×1 convolutions."""
     litert = pytest.importorskip("tests.support.litert", reason="needs ai-edge-litert")
     file = lab / "models" / f"{model}.tflite"
-    passes = [name for name in DEFAULT if name != "dequantize_weights"]
-    graph, reference = apply(load(file), passes), litert.Reference(file.read_bytes())
+    graph, reference = apply(load(file)), litert.Reference(file.read_bytes())
     (name,) = graph.inputs
     for seed in range(5):
         x = np.random.default_rng(seed).uniform(-1, 1, graph.tensors[name].shape) * FLOAT_MODELS[model]
@@ -75,7 +74,7 @@ def test_dynamic_range_network_becomes_the_float_network(lab):
     """LiteRT quantizes activations on the way, which costs it a few thousandths of probability."""
     litert = pytest.importorskip("tests.support.litert", reason="needs ai-edge-litert")
     file = lab / "models" / "kws_ref_model_float32.tflite"
-    graph = apply(load(file))
+    graph = dequantize_weights.run(apply(load(file)))
     assert all(graph.tensors[n.inputs[1]].dtype == np.float32 for n in graph.nodes if len(n.inputs) > 2)
     x = np.random.default_rng(0).uniform(-20, 20, (1, 49, 10, 1)).astype(np.float32)
     (ours,), (theirs,) = (

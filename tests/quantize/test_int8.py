@@ -3,9 +3,10 @@ import pytest
 
 from harness.errors import FormatError
 from harness.ops import run_reference
+from harness.passes import dequantize_weights
 from harness.quantize import hybrid, int8
 from harness.quantize.calibrate import Range, min_max
-from harness.quantize.weights import channel_scales, expand_weights
+from harness.quantize.weights import channel_scales
 from tests.support.graphs import Builder, small_network
 
 litert = pytest.importorskip("tests.support.litert", reason="needs ai-edge-litert")
@@ -108,7 +109,7 @@ def test_hybrid_keeps_activations_and_biases_in_float():
 def test_weights_of_a_hybrid_file_expand_to_what_they_stand_for():
     graph = small_network()
     stored = hybrid.quantize(graph)
-    again = expand_weights(stored)
+    again = dequantize_weights.run(stored)
     assert {tensor.dtype for tensor in again.tensors.values()} == {np.dtype(np.float32)}
     for before, after in zip(graph.nodes, again.nodes, strict=True):
         if before.op == "Conv2D":
