@@ -27,15 +27,25 @@ class VariantKind:
     make: Callable[[Graph, Ranges | None], Graph]
 
 
+def _f32(graph: Graph, _ranges: None) -> Graph:
+    return dequantize_weights.run(graph)
+
+
+def _hybrid(graph: Graph, _ranges: None) -> Graph:
+    return hybrid.quantize(graph)
+
+
+def _int8(graph: Graph, ranges: Ranges) -> Graph:
+    return int8.quantize(dequantize_weights.run(graph), ranges)
+
+
 VARIANTS = {
-    "f32": VariantKind("f32", False, lambda graph, ranges: dequantize_weights.run(graph)),
-    "hybrid": VariantKind("hybrid", False, lambda graph, ranges: hybrid.quantize(graph)),
-    "int8": VariantKind(
-        "int8-ptq", True, lambda graph, ranges: int8.quantize(dequantize_weights.run(graph), ranges)
-    ),
+    "f32": VariantKind("f32", False, _f32),
+    "hybrid": VariantKind("hybrid", False, _hybrid),
+    "int8": VariantKind("int8-ptq", True, _int8),
 }
 
-AS_IT_IS = VariantKind("int8", False, lambda graph, ranges: graph)
+AS_IT_IS = VariantKind("int8", False, lambda graph, _ranges: graph)
 """A file that came quantized runs as it is; whether by training or afterwards it does not say."""
 
 
