@@ -1,7 +1,7 @@
 """Graphs of many unconnected convolutions or fully connected layers, drawn at random.
 
-Every configuration is a node with an input and an output of its own, so that one start of the runner, or of LiteRT,
-covers them all.
+Every configuration is a node with an input and an output of its own, so that one start of the runner, or of
+LiteRT, covers them all.
 """
 
 from __future__ import annotations
@@ -65,7 +65,9 @@ def _fully_connected(rng: np.random.Generator):
 
 
 def _window(op: str, rng: np.random.Generator):
-    filter_h, filter_w = (int(n) for n in (rng.choice([1, 1, 2, 3, 3, 5], 2) if rng.random() < 0.8 else (1, 1)))
+    filter_h, filter_w = (
+        int(n) for n in (rng.choice([1, 1, 2, 3, 3, 5], 2) if rng.random() < 0.8 else (1, 1))
+    )
     dilation = tuple(int(n) for n in rng.integers(1, 3, 2)) if rng.random() < 0.3 else (1, 1)
     stride = (1, 1) if dilation != (1, 1) else tuple(int(n) for n in rng.integers(1, 4, 2))
     height, width = (int(n) for n in rng.integers(9, 17, 2))
@@ -81,7 +83,11 @@ def _window(op: str, rng: np.random.Generator):
 
 
 def _add_activation(graph: Graph, name: str, shape, quantized: bool, scale: float, rng) -> str:
-    quant = Quantization(np.float32(scale * rng.uniform(0.5, 1.5)), rng.integers(-128, 128)) if quantized else None
+    quant = (
+        Quantization(np.float32(scale * rng.uniform(0.5, 1.5)), rng.integers(-128, 128))
+        if quantized
+        else None
+    )
     graph.tensors[name] = Tensor(name, shape, S8 if quantized else F32, None, quant)
     return name
 

@@ -9,8 +9,8 @@ bool qb_prepare_CONV_2D(qb_builder *builder, qb_step *step)
     if (op == NULL || !qb_linear_window(builder, step, &op->shape)) return false;
     const qb_tensor *w = step->in[1];
     if (w->dims[3] != op->shape.in_c || w->dims[0] != op->shape.out_c) {
-        return qb_refuse(builder, step, "weights '%s' must be %d×h×w×%d, not %d×h×w×%d", w->name, op->shape.out_c,
-                         op->shape.in_c, w->dims[0], w->dims[3]);
+        return qb_refuse(builder, step, "weights '%s' must be %d×h×w×%d, not %d×h×w×%d", w->name,
+                         op->shape.out_c, op->shape.in_c, w->dims[0], w->dims[3]);
     }
     if (!qb_linear_prepare(builder, step, op, 0, &qb_conv_reference)) return false;
     const bool f32 = step->node->arithmetic == QB_ARITH_F32;

@@ -10,9 +10,11 @@ bool qb_prepare_DEPTHWISE_CONV_2D(qb_builder *builder, qb_step *step)
     qb_linear_shape *s = &op->shape;
     const qb_tensor *w = step->in[1];
     if (s->out_c % s->in_c != 0 || w->dims[0] != 1 || w->dims[3] != s->out_c) {
-        return qb_refuse(builder, step, "%d input and %d output channels do not fit weights '%s' of %d×h×w×%d", s->in_c,
+        return qb_refuse(builder, step,
+                         "%d input and %d output channels do not fit weights '%s' of %d×h×w×%d", s->in_c,
                          s->out_c, w->name, w->dims[0], w->dims[3]);
     }
     s->multiplier = s->out_c / s->in_c;
-    return qb_linear_prepare(builder, step, op, 3, &qb_depthwise_reference) && qb_depthwise_prepare(builder, step, op);
+    return qb_linear_prepare(builder, step, op, 3, &qb_depthwise_reference) &&
+           qb_depthwise_prepare(builder, step, op);
 }

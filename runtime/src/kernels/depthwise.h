@@ -3,14 +3,14 @@
  *
  *     out[p][c] = tail(start[c] + Σ over taps t of column[p][t][c] · w[t][c])
  *
- * A call computes one row of output pixels, all channels. The input comes as pointers: `columns` holds filter_h
- * pointers, one for each filter row, for every input column that the row's windows touch, so neighbouring windows
- * share them. Window p begins at columns + p · pixel_step, and its tap t is at tap_offset[t] from there. Pixels
- * outside the image are pointers at a row of zero points.
+ * A call computes one row of output pixels, all channels. The input comes as pointers: `columns` holds
+ * filter_h pointers, one for each filter row, for every input column that the row's windows touch, so
+ * neighbouring windows share them. Window p begins at columns + p · pixel_step, and its tap t is at
+ * tap_offset[t] from there. Pixels outside the image are pointers at a row of zero points.
  *
  * Channels go in blocks of 8. Block b covers the channels from min(8·b, channels − 8): the last overlaps its
- * neighbour, so that no load leaves a pixel; with fewer than 8 channels there is one block, and `channels` of its
- * values count. Packed weights and by-channel parameters have 8 slots for each block.
+ * neighbour, so that no load leaves a pixel; with fewer than 8 channels there is one block, and `channels` of
+ * its values count. Packed weights and by-channel parameters have 8 slots for each block.
  *
  * Taps are in the order (filter row, filter column). int8 weights come in pairs of taps,
  * [block][tap pair][8 channels][2], the last filled up with a zero tap; float weights [block][tap][8].
@@ -68,9 +68,9 @@ static inline size_t qb_depthwise_blocks(size_t channels)
     return (channels + QB_DEPTHWISE_BLOCK - 1) / QB_DEPTHWISE_BLOCK;
 }
 
-/* Replaces the reference kernel of a prepared DEPTHWISE_CONV_2D step where the ISA in force has a micro-kernel for it, the
- * weights are in its range and there is one output channel for each input channel. False after running out of
- * memory. */
+/* Replaces the reference kernel of a prepared DEPTHWISE_CONV_2D step where the ISA in force has a
+ * micro-kernel for it, the weights are in its range and there is one output channel for each input channel.
+ * False after running out of memory. */
 bool qb_depthwise_prepare(qb_builder *builder, qb_step *step, qb_linear *op);
 
 #endif

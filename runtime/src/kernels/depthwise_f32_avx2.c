@@ -1,5 +1,5 @@
-/* float32 depthwise convolution on AVX2 and FMA: eight channels at a time, a chain of fused multiply-adds over the
- * taps in order, so the bits are those of the reference. */
+/* float32 depthwise convolution on AVX2 and FMA: eight channels at a time, a chain of fused multiply-adds
+ * over the taps in order, so the bits are those of the reference. */
 #include "depthwise.h"
 #include "tail_avx2.h"
 
@@ -7,8 +7,8 @@ enum { BLOCK = QB_DEPTHWISE_BLOCK };
 
 /* One block of one pixel, from channel `first` on; `valid` of its channels may be read and are written. */
 static inline __attribute__((always_inline)) void run_block(const qb_depthwise_row_f32 *row,
-                                                            const float *const *window, size_t p, size_t block,
-                                                            size_t first, size_t valid)
+                                                            const float *const *window, size_t p,
+                                                            size_t block, size_t first, size_t valid)
 {
     const float *weights = row->weights + block * BLOCK * row->taps;
     __m256 sum = _mm256_load_ps(row->bias + block * BLOCK);
@@ -23,9 +23,9 @@ static inline __attribute__((always_inline)) void run_block(const qb_depthwise_r
 
 static void run_row(const qb_depthwise_row_f32 *row)
 {
-    const float *const *window = row->columns;
     const size_t blocks = qb_depthwise_blocks(row->channels);
-    for (size_t p = 0; p < row->pixels; p++, window += row->pixel_step) {
+    for (size_t p = 0; p < row->pixels; p++) {
+        const float *const *window = row->columns + p * row->pixel_step;
         if (row->channels < BLOCK) {
             run_block(row, window, p, 0, 0, row->channels);
             continue;

@@ -36,7 +36,8 @@ static void point_at_columns(const qb_linear_shape *s, const packed_depthwise *p
     }
 }
 
-static void run_s8_rows(const qb_step *step, const qb_image *image, const qb_sample_quant *samples, size_t size)
+static void run_s8_rows(const qb_step *step, const qb_image *image, const qb_sample_quant *samples,
+                        size_t size)
 {
     const qb_linear *op = step->state;
     const qb_linear_shape *s = &op->shape;
@@ -88,10 +89,17 @@ static void run_f32(const qb_step *step)
     }
 }
 
+/* Input columns, padding included, that the windows of an output row touch. */
+static size_t columns_touched(const qb_linear_shape *s)
+{
+    const size_t last = (size_t)(s->out_w - 1) * (size_t)s->stride_w;
+    return last + (size_t)(s->filter_w - 1) * (size_t)s->dilation_w + 1;
+}
+
 /* Where each tap lies from its window's first pointer; a tap past the last is the first again. */
 static uint32_t *tap_offsets(qb_builder *builder, const qb_linear_shape *s, size_t taps)
 {
-    uint32_t *offsets = qb_alloc(builder, taps * sizeof *offsets);
+    uint32_t *offsets = qb_alloc_array(builder, taps, sizeof *offsets);
     if (offsets == NULL) return NULL;
     for (int32_t ky = 0; ky < s->filter_h; ky++) {
         for (int32_t kx = 0; kx < s->filter_w; kx++) {
@@ -103,10 +111,11 @@ static uint32_t *tap_offsets(qb_builder *builder, const qb_linear_shape *s, size
 
 static bool pack_s8(qb_builder *builder, packed_depthwise *packed, const qb_linear *op)
 {
-    const size_t taps = qb_linear_depth(&op->shape), even = qb_round_up(taps, 2), channels = (size_t)op->shape.out_c;
+    const size_t taps = qb_linear_depth(&op->shape), even = (size_t)qb_round_up(taps, 2),
+                 channels = (size_t)op->shape.out_c;
     const size_t slots = qb_depthwise_blocks(channels) * QB_DEPTHWISE_BLOCK;
-    int8_t *weights = qb_alloc(builder, slots * even);
-    int32_t *channel_of = qb_alloc(builder, slots * sizeof *channel_of);
+    int8_t *weights = qb_alloc_array(builder, (uint64_t)slots * even, sizeof *weights);
+    int32_t *channel_of = qb_alloc_array(builder, slots, sizeof *channel_of);
     if (weights == NULL || channel_of == NULL) return false;
     const int8_t *from = op->weights;
     for (size_t i = 0; i < slots; i++) {
@@ -129,8 +138,8 @@ static bool pack_f32(qb_builder *builder, packed_depthwise *packed, const qb_lin
 {
     const size_t taps = qb_linear_depth(&op->shape), channels = (size_t)op->shape.out_c;
     const size_t slots = qb_depthwise_blocks(channels) * QB_DEPTHWISE_BLOCK;
-    float *weights = qb_alloc(builder, slots * taps * sizeof *weights);
-    float *bias = qb_alloc(builder, slots * sizeof *bias);
+    float *weights = qb_alloc_array(builder, (uint64_t)slots * taps, sizeof *weights);
+    float *bias = qb_alloc_array(builder, slots, sizeof *bias);
     if (weights == NULL || bias == NULL) return false;
     const float *from = op->weights;
     for (size_t i = 0; i < slots; i++) {
@@ -165,20 +174,22 @@ bool qb_depthwise_prepare(qb_builder *builder, qb_step *step, qb_linear *op)
     if (s->multiplier != 1) return true;
     packed_depthwise *packed = qb_alloc(builder, sizeof *packed);
     const size_t channels = (size_t)s->in_c, size = f32 ? sizeof(float) : sizeof(int8_t);
-    void *padding = qb_alloc(builder, channels * size);
+    void *padding = qb_alloc_array(builder, channels, size);
     if (packed == NULL || padding == NULL) return false;
     if (!f32) memset(padding, op->input_zero, channels);
     packed->s8 = f32 ? NULL : isa->depthwise_s8;
     packed->f32 = f32 ? isa->depthwise_f32 : NULL;
     packed->padding = padding;
-    packed->columns = (size_t)(s->out_w - 1) * (size_t)s->stride_w + (size_t)(s->filter_w - 1) * (size_t)s->dilation_w + 1;
-    packed->pointers = step->node->arithmetic == QB_ARITH_HYBRID ? qb_hybrid_scratch(s) : 0;
+    const uint64_t before = step->node->arithmetic == QB_ARITH_HYBRID ? qb_hybrid_scratch(s) : 0;
+    packed->pointers = (size_t)before;
+    packed->columns = columns_touched(s);
+    const uint64_t pointers = (uint64_t)packed->columns * (uint64_t)s->filter_h * sizeof(void *);
+    if (!qb_reserve_scratch(builder, step, before + pointers)) return false;
     const size_t pixel_step = (size_t)s->stride_w * (size_t)s->filter_h;
     packed->row_s8.pixels = packed->row_f32.pixels = (size_t)s->out_w;
     packed->row_s8.channels = packed->row_f32.channels = channels;
     packed->row_s8.pixel_step = packed->row_f32.pixel_step = pixel_step;
     if (!(f32 ? pack_f32 : pack_s8)(builder, packed, op)) return false;
-    qb_want_scratch(builder, packed->pointers + packed->columns * (size_t)s->filter_h * sizeof(void *));
     op->fast = packed;
     choose_run(step, packed);
     return true;

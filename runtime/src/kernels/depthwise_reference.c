@@ -1,7 +1,8 @@
 /* DEPTHWISE_CONV_2D as a plain loop over the definition: the specification of every faster path.
  *
  *     y[b][oy][ox][o] = Σ over ky, kx of x[b][oy·stride_h + ky·dilation_h − pad_top]
- *                                         [ox·stride_w + kx·dilation_w − pad_left][o / multiplier] · w[ky][kx][o]
+ *                                         [ox·stride_w + kx·dilation_w − pad_left][o / multiplier]
+ *                                     · w[ky][kx][o]
  *
  * Taps outside the image count as real zero, so they are left out.
  */

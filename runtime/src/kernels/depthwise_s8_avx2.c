@@ -1,7 +1,7 @@
 /* int8 depthwise convolution on AVX2: eight channels at a time, two taps in each VPMADDWD.
  *
- * The two taps' inputs are interleaved byte by byte, as their weights are, and widened to int16. Exact over the whole
- * int8 range.
+ * The two taps' inputs are interleaved byte by byte, as their weights are, and widened to int16. Exact over
+ * the whole int8 range.
  */
 #include "depthwise.h"
 #include "tail_avx2.h"
@@ -27,8 +27,8 @@ static inline __attribute__((always_inline)) __m256i sum_taps(const qb_depthwise
 }
 
 /* The tail of a block; `valid` of its channels are written to pixel p. */
-static inline __attribute__((always_inline)) void finish(const qb_depthwise_row_s8 *row, size_t p, size_t block,
-                                                         size_t first, size_t valid, __m256i sum)
+static inline __attribute__((always_inline)) void
+finish(const qb_depthwise_row_s8 *row, size_t p, size_t block, size_t first, size_t valid, __m256i sum)
 {
     const size_t at = p * row->channels + first;
     if (row->quant != NULL) {
@@ -44,9 +44,9 @@ static inline __attribute__((always_inline)) void finish(const qb_depthwise_row_
 
 static void run_row(const qb_depthwise_row_s8 *row)
 {
-    const int8_t *const *window = row->columns;
     const size_t blocks = qb_depthwise_blocks(row->channels);
-    for (size_t p = 0; p < row->pixels; p++, window += row->pixel_step) {
+    for (size_t p = 0; p < row->pixels; p++) {
+        const int8_t *const *window = row->columns + p * row->pixel_step;
         if (row->channels < BLOCK) {
             finish(row, p, 0, 0, row->channels, sum_taps(row, window, 0, 0, row->channels));
             continue;

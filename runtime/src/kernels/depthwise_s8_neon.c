@@ -1,7 +1,7 @@
 /* int8 depthwise convolution on NEON, aarch64 and armv7: eight channels at a time, two taps in each pass.
  *
- * SMULL and SMLAL add two taps' products in int16, which weights in [-127, 127] allow (2 · 128 · 127 = 32512), and
- * SADDW widens them into the int32 sums.
+ * SMULL and SMLAL add two taps' products in int16, which weights in [-127, 127] allow (2 · 128 · 127 =
+ * 32512), and SADDW widens them into the int32 sums.
  */
 #include "depthwise.h"
 #include "tail_neon.h"
@@ -38,8 +38,8 @@ static inline __attribute__((always_inline)) block_sums sum_taps(const qb_depthw
 }
 
 /* The tail of a block; `valid` of its channels are written to pixel p. */
-static inline __attribute__((always_inline)) void finish(const qb_depthwise_row_s8 *row, size_t p, size_t block,
-                                                         size_t first, size_t valid, block_sums sums)
+static inline __attribute__((always_inline)) void
+finish(const qb_depthwise_row_s8 *row, size_t p, size_t block, size_t first, size_t valid, block_sums sums)
 {
     const size_t at = p * row->channels + first, c = block * BLOCK;
     if (row->quant != NULL) {
@@ -56,9 +56,9 @@ static inline __attribute__((always_inline)) void finish(const qb_depthwise_row_
 
 static void run_row(const qb_depthwise_row_s8 *row)
 {
-    const int8_t *const *window = row->columns;
     const size_t blocks = qb_depthwise_blocks(row->channels);
-    for (size_t p = 0; p < row->pixels; p++, window += row->pixel_step) {
+    for (size_t p = 0; p < row->pixels; p++) {
+        const int8_t *const *window = row->columns + p * row->pixel_step;
         if (row->channels < BLOCK) {
             finish(row, p, 0, 0, row->channels, sum_taps(row, window, 0, 0, row->channels));
             continue;

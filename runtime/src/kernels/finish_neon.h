@@ -5,7 +5,8 @@
 #include "gemm.h"
 #include "tail_neon.h"
 
-/* The tail of `width` columns from `column` on. sums: [rows][nr] int32; nr is a multiple of 8 and at least width. */
+/* The tail of `width` columns from `column` on. sums: [rows][nr] int32; nr is a multiple of 8 and at least
+ * width. */
 static inline void qb_finish_s8_neon(const qb_tile_s8 *tile, size_t column, size_t width, size_t nr,
                                      const int32_t *sums)
 {
@@ -13,7 +14,8 @@ static inline void qb_finish_s8_neon(const qb_tile_s8 *tile, size_t column, size
     int8_t *out = (int8_t *)tile->out + column;
     for (size_t r = 0; r < tile->rows; r++, sums += nr, out += tile->out_stride) {
         for (size_t c = 0; c < width; c += 8) {
-            const int8x8_t bytes = qb_requantize_neon(vld1q_s32(sums + c), vld1q_s32(sums + c + 4), q, column + c);
+            const int8x8_t bytes =
+                qb_requantize_neon(vld1q_s32(sums + c), vld1q_s32(sums + c + 4), q, column + c);
             if (width - c >= 8) {
                 vst1_s8(out + c, bytes);
             } else {
@@ -40,7 +42,8 @@ static inline void qb_finish_f32_neon(const qb_tile_s8 *tile, size_t column, siz
     }
 }
 
-static inline void qb_finish_neon(const qb_tile_s8 *tile, size_t column, size_t width, size_t nr, const int32_t *sums)
+static inline void qb_finish_neon(const qb_tile_s8 *tile, size_t column, size_t width, size_t nr,
+                                  const int32_t *sums)
 {
     switch (tile->tail) {
     case QB_TAIL_S8: qb_finish_s8_neon(tile, column, width, nr, sums); break;

@@ -8,8 +8,8 @@ bool qb_prepare_FULLY_CONNECTED(qb_builder *builder, qb_step *step)
     const qb_tensor *x = step->in[0], *w = step->in[1], *y = step->out[0];
     const int32_t out = w->dims[0], depth = w->dims[1];
     if (w->rank != 2 || out < 1 || depth < 1 || x->count % (size_t)depth != 0) {
-        return qb_refuse(builder, step, "weights '%s' of %d×%d do not fit an input of %zu values", w->name, out, depth,
-                         x->count);
+        return qb_refuse(builder, step, "weights '%s' of %d×%d do not fit an input of %zu values", w->name,
+                         out, depth, x->count);
     }
     const size_t rows = x->count / (size_t)depth;
     if (y->rank < 1 || y->dims[y->rank - 1] != out || rows > INT32_MAX || y->count / (size_t)out != rows) {
@@ -18,8 +18,19 @@ bool qb_prepare_FULLY_CONNECTED(qb_builder *builder, qb_step *step)
     qb_linear *op = qb_alloc(builder, sizeof *op);
     if (op == NULL) return false;
     op->shape = (qb_linear_shape){
-        .batch = (int32_t)rows, .in_h = 1, .in_w = 1, .in_c = depth, .out_h = 1, .out_w = 1, .out_c = out,
-        .filter_h = 1, .filter_w = 1, .stride_h = 1, .stride_w = 1, .dilation_h = 1, .dilation_w = 1,
+        .batch = (int32_t)rows,
+        .in_h = 1,
+        .in_w = 1,
+        .in_c = depth,
+        .out_h = 1,
+        .out_w = 1,
+        .out_c = out,
+        .filter_h = 1,
+        .filter_w = 1,
+        .stride_h = 1,
+        .stride_w = 1,
+        .dilation_h = 1,
+        .dilation_w = 1,
     };
     if (!qb_linear_prepare(builder, step, op, 0, &qb_fully_connected_reference)) return false;
     const bool f32 = step->node->arithmetic == QB_ARITH_F32;

@@ -1,14 +1,15 @@
-/* Matrix multiplication for CONV_2D and FULLY_CONNECTED: the contract between the driver (gemm_s8.c, gemm_f32.c) and
- * the micro-kernels (gemm_s8_<isa>.c, gemm_f32_<isa>.c).
+/* Matrix multiplication for CONV_2D and FULLY_CONNECTED: the contract between the driver (gemm_s8.c,
+ * gemm_f32.c) and the micro-kernels (gemm_s8_<isa>.c, gemm_f32_<isa>.c).
  *
  *     out[r][n] = tail(bias[n] + Σ over taps t, depth k of inputs[t][r][k] · w[n][t][k])
  *
- * A row is an output pixel, a column an output channel. A micro-kernel computes one tile: at most `mr` rows, any
- * range of columns. Input rows come as pointers, one for each filter tap and row, so that a convolution reads its
- * image in place (indirect convolution, Dukhan 2019); taps outside the image point at a row of zero points.
+ * A row is an output pixel, a column an output channel. A micro-kernel computes one tile: at most `mr` rows,
+ * any range of columns. Input rows come as pointers, one for each filter tap and row, so that a convolution
+ * reads its image in place (indirect convolution, Dukhan 2019); taps outside the image point at a row of zero
+ * points.
  *
- * Packed weights: [columns / nr rounded up][tap][depth / kr rounded up][nr][kr], zero where there is no weight.
- * Arrays by column are padded to a multiple of nr. All of them are aligned to QB_ALIGNMENT.
+ * Packed weights: [columns / nr rounded up][tap][depth / kr rounded up][nr][kr], zero where there is no
+ * weight. Arrays by column are padded to a multiple of nr. All of them are aligned to QB_ALIGNMENT.
  */
 #ifndef QB_GEMM_H
 #define QB_GEMM_H
@@ -24,8 +25,8 @@ typedef enum qb_gemm_tail {
 
 /* Ranges: inputs [-128, 127], weights [-127, 127]; sums fit in int32. */
 typedef struct qb_tile_s8 {
-    size_t rows;                 /* in [1, mr] */
-    size_t first_column;         /* a multiple of nr */
+    size_t rows;         /* in [1, mr] */
+    size_t first_column; /* a multiple of nr */
     size_t end_column;
     size_t taps, depth;          /* depth: bytes under each pointer; none past them is read */
     const int8_t *const *inputs; /* [taps][mr] */
@@ -33,9 +34,9 @@ typedef struct qb_tile_s8 {
     qb_channels channels;        /* by column */
     qb_gemm_tail tail;
     const qb_sample_quant *quant; /* hybrid: by row, how its sample was quantized */
-    void *out;         /* int8, float or int32; the first row's column 0 */
-    size_t out_stride; /* values from row to row */
-    void *workspace;   /* expand · mr · taps · (depth rounded up to kr) bytes, QB_ALIGNMENT aligned */
+    void *out;                    /* int8, float or int32; the first row's column 0 */
+    size_t out_stride;            /* values from row to row */
+    void *workspace; /* expand · mr · taps · (depth rounded up to kr) bytes, QB_ALIGNMENT aligned */
 } qb_tile_s8;
 
 typedef struct qb_tile_f32 {
@@ -61,16 +62,16 @@ typedef struct qb_gemm_f32 {
     void (*tile)(const qb_tile_f32 *tile);
 } qb_gemm_f32;
 
-/* Replace the reference kernel of a prepared CONV_2D or FULLY_CONNECTED step where the ISA in force has a micro-kernel
- * for it and the weights are in its range. False after running out of memory. */
+/* Replace the reference kernel of a prepared CONV_2D or FULLY_CONNECTED step where the ISA in force has a
+ * micro-kernel for it and the weights are in its range. False after running out of memory. */
 bool qb_gemm_s8_prepare(qb_builder *builder, qb_step *step, qb_linear *op); /* int8 and hybrid */
 bool qb_gemm_f32_prepare(qb_builder *builder, qb_step *step, qb_linear *op);
 
-/* How many columns' packed weights of `bytes` each to use on all rows in turn: a multiple of nr that fits a half of the
- * smallest second-level cache of the machines aimed at (Cortex-A53: 256 kB and more). */
-static inline size_t qb_gemm_block(size_t bytes, size_t nr)
+/* How many columns' packed weights of `bytes` each to use on all rows in turn: a multiple of nr that fits a
+ * half of the smallest second-level cache of the machines aimed at (Cortex-A53: 256 kB and more). */
+static inline size_t qb_gemm_block(uint64_t bytes, size_t nr)
 {
-    const size_t fitting = 128 * 1024 / bytes / nr * nr;
+    const size_t fitting = (size_t)(128 * 1024 / bytes) / nr * nr;
     return fitting > nr ? fitting : nr;
 }
 

@@ -11,8 +11,8 @@ enum { GRANULE = 1, GATHER_BELOW = 4 };
 typedef struct packed_f32 {
     const qb_gemm_f32 *kernel;
     qb_rows rows;
-    size_t block;        /* columns computed for all rows before the next ones: their weights stay in the cache */
-    qb_tile_f32 tile;    /* all that does not change from tile to tile */
+    size_t block; /* columns computed for all rows before the next ones: their weights stay in the cache */
+    qb_tile_f32 tile;     /* all that does not change from tile to tile */
     const float *padding; /* in_c zeros */
     size_t gathered;
 } packed_f32;
@@ -20,9 +20,10 @@ typedef struct packed_f32 {
 /* OHWI to the layout of gemm.h; the sums start at the bias. */
 static bool pack(qb_builder *builder, packed_f32 *packed, const qb_linear *op)
 {
-    const size_t nr = packed->kernel->nr, columns = (size_t)op->shape.out_c, depth = qb_linear_depth(&op->shape);
-    float *weights = qb_alloc(builder, qb_round_up(columns, nr) * depth * sizeof *weights);
-    float *bias = qb_alloc(builder, qb_round_up(columns, nr) * sizeof *bias);
+    const size_t nr = packed->kernel->nr, columns = (size_t)op->shape.out_c,
+                 depth = qb_linear_depth(&op->shape);
+    float *weights = qb_alloc_array(builder, qb_round_up(columns, nr) * depth, sizeof *weights);
+    float *bias = qb_alloc_array(builder, qb_round_up(columns, nr), sizeof *bias);
     if (weights == NULL || bias == NULL) return false;
     const float *from = op->weights;
     for (size_t n = 0; n < columns; n++) {
@@ -62,19 +63,20 @@ bool qb_gemm_f32_prepare(qb_builder *builder, qb_step *step, qb_linear *op)
     const qb_gemm_f32 *kernel = qb_builder_isa(builder)->gemm_f32;
     if (kernel == NULL) return true;
     packed_f32 *packed = qb_alloc(builder, sizeof *packed);
-    float *padding = qb_alloc(builder, (size_t)op->shape.in_c * sizeof *padding);
+    float *padding = qb_alloc_array(builder, (uint64_t)op->shape.in_c, sizeof *padding);
     if (packed == NULL || padding == NULL) return false;
     packed->kernel = kernel;
     packed->padding = padding;
     packed->rows = qb_rows_plan(&op->shape, sizeof(float), kernel->mr, GRANULE, GATHER_BELOW);
     packed->block = qb_gemm_block(qb_linear_depth(&op->shape) * sizeof(float), kernel->nr);
+    const uint64_t gathered = qb_round_up(packed->rows.pointers_bytes, QB_ALIGNMENT);
+    packed->gathered = (size_t)gathered;
+    if (!qb_reserve_scratch(builder, step, gathered + packed->rows.gathered_bytes)) return false;
     if (!pack(builder, packed, op)) return false;
     packed->tile.taps = packed->rows.taps;
     packed->tile.depth = packed->rows.depth;
     packed->tile.range = op->range;
     packed->tile.out_stride = (size_t)op->shape.out_c;
-    packed->gathered = packed->rows.pointers_bytes;
-    qb_want_scratch(builder, packed->rows.pointers_bytes + packed->rows.gathered_bytes);
     op->fast = packed;
     step->run = run_f32;
     step->kernel = kernel->name;

@@ -1,5 +1,5 @@
-/* float32 GEMM on AVX2 and FMA: tiles of 6 × 16. Each sum is one chain of fused multiply-adds in the order of the
- * depth, so the bits are those of the reference. */
+/* float32 GEMM on AVX2 and FMA: tiles of 6 × 16. Each sum is one chain of fused multiply-adds in the order of
+ * the depth, so the bits are those of the reference. */
 #include <immintrin.h>
 #include <string.h>
 
@@ -31,7 +31,8 @@ static inline __attribute__((always_inline)) void multiply(const qb_tile_f32 *ti
         for (size_t t = 0; t < tile->taps; t++) {
             const float *const *x = tile->inputs + t * MR;
             for (size_t k = 0; k < tile->depth; k++, weights += NR) {
-                const __m256 low_weights = _mm256_load_ps(weights), high_weights = _mm256_load_ps(weights + 8);
+                const __m256 low_weights = _mm256_load_ps(weights),
+                             high_weights = _mm256_load_ps(weights + 8);
                 for (size_t r = 0; r < rows; r++) {
                     const __m256 value = _mm256_broadcast_ss(x[r] + k);
                     low[r] = _mm256_fmadd_ps(value, low_weights, low[r]);

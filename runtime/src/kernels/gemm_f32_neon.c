@@ -1,5 +1,6 @@
 /* float32 GEMM on NEON with fused multiply-add, aarch64 and armv7 (VFPv4). Each sum is one chain of fused
- * multiply-adds in the order of the depth, so the bits are those of the reference; only armv7 flushes denormals. */
+ * multiply-adds in the order of the depth, so the bits are those of the reference; only armv7 flushes
+ * denormals. */
 #include "gemm.h"
 #include "tail_neon.h"
 

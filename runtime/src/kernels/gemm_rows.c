@@ -23,11 +23,11 @@ qb_rows qb_rows_plan(const qb_linear_shape *s, size_t size, size_t mr, size_t gr
         rows.kind = QB_ROWS_GATHERED;
         rows.taps = 1;
         rows.depth = qb_round_up(taps * channels, granule);
-        rows.gathered_bytes = qb_align(mr * rows.depth * size);
+        rows.gathered_bytes = (uint64_t)mr * rows.depth * size;
     } else {
         rows.kind = QB_ROWS_INDIRECT;
     }
-    rows.pointers_bytes = qb_align(rows.taps * mr * sizeof(void *));
+    rows.pointers_bytes = (uint64_t)rows.taps * mr * sizeof(void *);
     return rows;
 }
 
@@ -101,7 +101,8 @@ static void gather_taps(const qb_rows *rows, const qb_image *image, const pixel 
             if (inside && s->dilation_w == 1) {
                 run = s->filter_w - kx < s->in_w - x ? s->filter_w - kx : s->in_w - x;
             }
-            const char *from = inside ? sample + ((size_t)y * (size_t)s->in_w + (size_t)x) * pixel_bytes : padding;
+            const char *from =
+                inside ? sample + ((size_t)y * (size_t)s->in_w + (size_t)x) * pixel_bytes : padding;
             memcpy(to, from, (size_t)run * pixel_bytes);
             to += (size_t)run * pixel_bytes;
             kx += run;
@@ -131,8 +132,8 @@ static void fill_gathered(const qb_rows *rows, const qb_image *image, size_t fir
     }
 }
 
-void qb_rows_fill(const qb_rows *rows, const qb_image *image, size_t first, size_t count, const void **pointers,
-                  void *gathered)
+void qb_rows_fill(const qb_rows *rows, const qb_image *image, size_t first, size_t count,
+                  const void **pointers, void *gathered)
 {
     if (rows->kind == QB_ROWS_DIRECT) {
         fill_direct(rows, image, first, count, pointers);

@@ -17,23 +17,25 @@ typedef struct qb_rows {
     size_t size;
     size_t mr;
     size_t taps, depth;      /* as the micro-kernel sees them; gathered: taps = 1 */
-    size_t pointers_bytes;   /* scratch for the pointers, QB_ALIGNMENT aligned */
-    size_t gathered_bytes;   /* scratch for gathered rows, QB_ALIGNMENT aligned */
+    uint64_t pointers_bytes; /* scratch for the pointers */
+    uint64_t gathered_bytes; /* scratch for gathered rows */
 } qb_rows;
 
 /* The image being convolved. */
 typedef struct qb_image {
-    const void *values;     /* [batch][in_h][in_w][in_c] */
-    const void *padding;    /* [in_c] values that stand for real zero */
-    size_t padding_stride;  /* bytes from one sample's padding to the next; 0: shared */
+    const void *values;    /* [batch][in_h][in_w][in_c] */
+    const void *padding;   /* [in_c] values that stand for real zero */
+    size_t padding_stride; /* bytes from one sample's padding to the next; 0: shared */
 } qb_image;
 
-/* gather_below: with fewer channels than this, or with a channel count that is no multiple of `granule` and below
- * eight times gather_below, taps are gathered. Gathered rows are zero-filled to a multiple of `granule`. */
-qb_rows qb_rows_plan(const qb_linear_shape *shape, size_t size, size_t mr, size_t granule, size_t gather_below);
+/* gather_below: with fewer channels than this, or with a channel count that is no multiple of `granule` and
+ * below eight times gather_below, taps are gathered. Gathered rows are zero-filled to a multiple of
+ * `granule`. */
+qb_rows qb_rows_plan(const qb_linear_shape *shape, size_t size, size_t mr, size_t granule,
+                     size_t gather_below);
 
-/* Fills pointers [taps][mr] for `count` output pixels from `first`; gathered rows are written to `gathered`. */
-void qb_rows_fill(const qb_rows *rows, const qb_image *image, size_t first, size_t count, const void **pointers,
-                  void *gathered);
+/* Fills pointers [taps][mr] for `count` output pixels from `first`; gathered rows go to `gathered`. */
+void qb_rows_fill(const qb_rows *rows, const qb_image *image, size_t first, size_t count,
+                  const void **pointers, void *gathered);
 
 #endif

@@ -1,4 +1,5 @@
-/* CONV_2D and FULLY_CONNECTED on int8 micro-kernels, int8 and hybrid arithmetic: packing at load, tiles at run. */
+/* CONV_2D and FULLY_CONNECTED on int8 micro-kernels, int8 and hybrid arithmetic: packing at load, tiles at
+ * run. */
 #include <string.h>
 
 #include "../isa.h"
@@ -11,25 +12,26 @@ enum { GRANULE = 16, GATHER_BELOW = 16 }; /* int8 values in a vector register */
 typedef struct packed_s8 {
     const qb_gemm_s8 *kernel;
     qb_rows rows;
-    size_t block;       /* columns computed for all rows before the next ones: their weights stay in the cache */
-    qb_tile_s8 tile;    /* all that does not change from tile to tile */
+    size_t block;    /* columns computed for all rows before the next ones: their weights stay in the cache */
+    qb_tile_s8 tile; /* all that does not change from tile to tile */
     const int8_t *padding; /* int8: in_c times the input's zero point */
     size_t pointers, gathered, workspace, sums, quant;
 } packed_s8;
 
 /* Input values that the micro-kernel multiplies by one column's weights, zeros included. */
-static size_t padded_depth(const packed_s8 *packed)
+static uint64_t padded_depth(const packed_s8 *packed)
 {
-    return packed->rows.taps * qb_round_up(packed->rows.depth, packed->kernel->kr);
+    return (uint64_t)packed->rows.taps * qb_round_up(packed->rows.depth, packed->kernel->kr);
 }
 
 /* OHWI to the layout of gemm.h. */
 static int8_t *pack_weights(qb_builder *builder, const packed_s8 *packed, const qb_linear *op)
 {
     const size_t nr = packed->kernel->nr, kr = packed->kernel->kr, columns = (size_t)op->shape.out_c;
-    const size_t taps = packed->rows.taps, depth = padded_depth(packed) / taps;
+    const size_t taps = packed->rows.taps, depth = (size_t)(padded_depth(packed) / taps);
     const size_t used = qb_linear_depth(&op->shape) / taps; /* the rest of the depth stays zero */
-    int8_t *weights = qb_alloc(builder, qb_round_up(columns, nr) * taps * depth);
+    int8_t *weights =
+        qb_alloc_array(builder, qb_round_up(columns, nr) * padded_depth(packed), sizeof *weights);
     if (weights == NULL) return NULL;
     const int8_t *from = op->weights;
     for (size_t n = 0; n < columns; n++) {
@@ -43,29 +45,30 @@ static int8_t *pack_weights(qb_builder *builder, const packed_s8 *packed, const 
 
 static bool pack_columns(qb_builder *builder, packed_s8 *packed, const qb_linear *op)
 {
-    const size_t columns = (size_t)op->shape.out_c, slots = qb_round_up(columns, packed->kernel->nr);
-    int32_t *channel_of = qb_alloc(builder, slots * sizeof *channel_of);
+    const size_t columns = (size_t)op->shape.out_c, slots = (size_t)qb_round_up(columns, packed->kernel->nr);
+    int32_t *channel_of = qb_alloc_array(builder, slots, sizeof *channel_of);
     if (channel_of == NULL) return false;
     for (size_t n = 0; n < slots; n++) channel_of[n] = n < columns ? (int32_t)n : -1;
     return qb_pack_channels(builder, op, channel_of, slots, &packed->tile.channels);
 }
 
 /* Takes the next `bytes` of scratch; returns where they start. */
-static size_t take(size_t *used, size_t bytes)
+static size_t take(uint64_t *used, uint64_t bytes)
 {
-    const size_t start = *used;
-    *used += qb_align(bytes);
-    return start;
+    const uint64_t start = *used;
+    *used += qb_round_up(bytes, QB_ALIGNMENT);
+    return (size_t)start;
 }
 
-static size_t lay_out_scratch(packed_s8 *packed, const qb_linear *op, bool hybrid)
+static uint64_t lay_out_scratch(packed_s8 *packed, const qb_linear *op, bool hybrid)
 {
     const qb_gemm_s8 *kernel = packed->kernel;
-    size_t used = hybrid ? qb_hybrid_scratch(&op->shape) : 0;
+    uint64_t used = hybrid ? qb_hybrid_scratch(&op->shape) : 0;
     packed->pointers = take(&used, packed->rows.pointers_bytes);
     packed->gathered = take(&used, packed->rows.gathered_bytes);
     packed->workspace = take(&used, kernel->expand * kernel->mr * padded_depth(packed));
-    packed->sums = take(&used, op->rounds_once ? kernel->mr * (size_t)op->shape.out_c * sizeof(int32_t) : 0);
+    packed->sums =
+        take(&used, op->rounds_once ? (uint64_t)kernel->mr * (uint64_t)op->shape.out_c * sizeof(int32_t) : 0);
     packed->quant = take(&used, kernel->mr * sizeof(qb_sample_quant));
     return used;
 }
@@ -75,7 +78,8 @@ static void requantize_sums(const qb_linear *op, const qb_tile_s8 *tile, int8_t 
 {
     const int32_t *sums = tile->out;
     for (size_t r = 0; r < tile->rows; r++, sums += tile->out_stride, y += tile->out_stride) {
-        for (size_t n = tile->first_column; n < tile->end_column; n++) y[n] = qb_requantize(op, (int32_t)n, sums[n]);
+        for (size_t n = tile->first_column; n < tile->end_column; n++)
+            y[n] = qb_requantize(op, (int32_t)n, sums[n]);
     }
 }
 
@@ -99,7 +103,8 @@ static void run_tiles(const qb_step *step, const qb_image *image, const qb_sampl
         for (size_t first = 0; first < pixels; first += tile.rows) {
             tile.rows = pixels - first < packed->kernel->mr ? pixels - first : packed->kernel->mr;
             qb_rows_fill(&packed->rows, image, first, tile.rows, pointers, scratch + packed->gathered);
-            for (size_t r = 0; samples != NULL && r < tile.rows; r++) quant[r] = samples[(first + r) / sample_pixels];
+            for (size_t r = 0; samples != NULL && r < tile.rows; r++)
+                quant[r] = samples[(first + r) / sample_pixels];
             char *out = y + first * columns * size;
             tile.out = tile.tail == QB_TAIL_S32 ? scratch + packed->sums : out;
             packed->kernel->tile(&tile);
@@ -136,6 +141,7 @@ bool qb_gemm_s8_prepare(qb_builder *builder, qb_step *step, qb_linear *op)
     packed->padding = padding;
     packed->rows = qb_rows_plan(&op->shape, sizeof(int8_t), kernel->mr, GRANULE, GATHER_BELOW);
     packed->block = qb_gemm_block(padded_depth(packed), kernel->nr);
+    if (!qb_reserve_scratch(builder, step, lay_out_scratch(packed, op, hybrid))) return false;
     const int8_t *weights = pack_weights(builder, packed, op);
     if (weights == NULL || !pack_columns(builder, packed, op)) return false;
     packed->tile.taps = packed->rows.taps;
@@ -143,7 +149,6 @@ bool qb_gemm_s8_prepare(qb_builder *builder, qb_step *step, qb_linear *op)
     packed->tile.weights = weights;
     packed->tile.tail = hybrid ? QB_TAIL_F32 : op->rounds_once ? QB_TAIL_S32 : QB_TAIL_S8;
     packed->tile.out_stride = (size_t)op->shape.out_c;
-    qb_want_scratch(builder, lay_out_scratch(packed, op, hybrid));
     op->fast = packed;
     step->run = hybrid ? run_hybrid : run_s8;
     step->kernel = kernel->name;

@@ -1,8 +1,9 @@
 /* int8 GEMM on AVX2: tiles of 6 × 16, exact for inputs and weights of [-128, 127].
  *
  * The tile's input rows are widened to int16 once, into the workspace, and serve every block of columns. Two
- * neighbouring values of a row are then broadcast as one 32-bit lane, and VPMADDWD multiplies them with the two
- * matching weights of eight columns (kr = 2) and adds the pair: 16 products in one instruction, exact in int32.
+ * neighbouring values of a row are then broadcast as one 32-bit lane, and VPMADDWD multiplies them with the
+ * two matching weights of eight columns (kr = 2) and adds the pair: 16 products in one instruction, exact in
+ * int32.
  */
 #include "gemm.h"
 #include "tail_avx2.h"
@@ -90,7 +91,8 @@ static inline __attribute__((always_inline)) void multiply(const qb_tile_s8 *til
         const __m256i *start = (const __m256i *)(tile->channels.start + column);
         const int16_t *wide = tile->workspace;
         __m256i low[MR], high[MR], sums[MR * 2];
-        for (size_t r = 0; r < rows; r++) low[r] = _mm256_load_si256(start), high[r] = _mm256_load_si256(start + 1);
+        for (size_t r = 0; r < rows; r++)
+            low[r] = _mm256_load_si256(start), high[r] = _mm256_load_si256(start + 1);
         for (size_t p = 0; p < pairs; p++, weights += NR * KR, wide += KR) {
             const __m256i low_weights = load_weights(weights), high_weights = load_weights(weights + NR);
             for (size_t r = 0; r < rows; r++) {
@@ -120,5 +122,10 @@ static void run_tile(const qb_tile_s8 *tile)
 }
 
 const qb_gemm_s8 qb_gemm_s8_avx2 = {
-    .name = "gemm_s8_avx2", .mr = MR, .nr = NR, .kr = KR, .expand = sizeof(int16_t), .tile = run_tile,
+    .name = "gemm_s8_avx2",
+    .mr = MR,
+    .nr = NR,
+    .kr = KR,
+    .expand = sizeof(int16_t),
+    .tile = run_tile,
 };

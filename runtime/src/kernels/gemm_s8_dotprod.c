@@ -1,7 +1,8 @@
 /* int8 GEMM on aarch64 with SDOT (Cortex-A76, A55 and later): tiles of 6 × 16.
  *
- * SDOT adds four products to each of four int32 lanes. Weights hold four depths of a column side by side (kr = 4); one
- * 16-byte register of an input row serves four such groups, each chosen by lane. Exact over the whole int8 range.
+ * SDOT adds four products to each of four int32 lanes. Weights hold four depths of a column side by side
+ * (kr = 4); one 16-byte register of an input row serves four such groups, each chosen by lane. Exact over the
+ * whole int8 range.
  */
 #include "finish_neon.h"
 
@@ -71,4 +72,5 @@ static void run_tile(const qb_tile_s8 *tile)
     }
 }
 
-const qb_gemm_s8 qb_gemm_s8_dotprod = {.name = "gemm_s8_dotprod", .mr = MR, .nr = NR, .kr = KR, .tile = run_tile};
+const qb_gemm_s8 qb_gemm_s8_dotprod = {
+    .name = "gemm_s8_dotprod", .mr = MR, .nr = NR, .kr = KR, .tile = run_tile};

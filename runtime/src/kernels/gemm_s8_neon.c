@@ -1,8 +1,9 @@
 /* int8 GEMM on NEON without dot products (Cortex-A53, A72; armv7): tiles of 4 × 8, as two halves of 4 × 4.
  *
- * Sixteen depths of a column lie side by side (kr = 16). SMULL multiplies the first eight with a row's, SMLAL adds the
- * other eight, SADALP adds the pairs to four int32 lanes: 16 products in three instructions. Two products fit an
- * int16 because weights stay in [-127, 127]: 2 · 128 · 127 = 32512. The four lanes are added up at the end.
+ * Sixteen depths of a column lie side by side (kr = 16). SMULL multiplies the first eight with a row's, SMLAL
+ * adds the other eight, SADALP adds the pairs to four int32 lanes: 16 products in three instructions. Two
+ * products fit an int16 because weights stay in [-127, 127]: 2 · 128 · 127 = 32512. The four lanes are added
+ * up at the end.
  */
 #include "finish_neon.h"
 
@@ -16,10 +17,10 @@ enum { NR = 8, KR = 16, HALF = 4 };
 /* The sums of four registers' lanes. */
 static inline int32x4_t add_lanes(int32x4_t a, int32x4_t b, int32x4_t c, int32x4_t d)
 {
-    const int32x2_t ab = vpadd_s32(vadd_s32(vget_low_s32(a), vget_high_s32(a)),
-                                   vadd_s32(vget_low_s32(b), vget_high_s32(b)));
-    const int32x2_t cd = vpadd_s32(vadd_s32(vget_low_s32(c), vget_high_s32(c)),
-                                   vadd_s32(vget_low_s32(d), vget_high_s32(d)));
+    const int32x2_t ab =
+        vpadd_s32(vadd_s32(vget_low_s32(a), vget_high_s32(a)), vadd_s32(vget_low_s32(b), vget_high_s32(b)));
+    const int32x2_t cd =
+        vpadd_s32(vadd_s32(vget_low_s32(c), vget_high_s32(c)), vadd_s32(vget_low_s32(d), vget_high_s32(d)));
     return vcombine_s32(ab, cd);
 }
 
@@ -43,8 +44,8 @@ static inline int8x16_t load_last(const int8_t *x, size_t count)
     }                                                                                                        \
     weights += NR * KR;
 
-/* The sums of four columns, `start` included, to stored[rows][NR]. `rows` is a constant wherever this is inlined: the
- * loops over it unroll and the sums stay in registers. */
+/* The sums of four columns, `start` included, to stored[rows][NR]. `rows` is a constant wherever this is
+ * inlined: the loops over it unroll and the sums stay in registers. */
 static inline __attribute__((always_inline)) void multiply_half(const qb_tile_s8 *tile, const size_t rows,
                                                                 const int8_t *weights, const int32_t *start,
                                                                 int32_t *stored)

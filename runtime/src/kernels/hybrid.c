@@ -2,29 +2,28 @@
 
 #include <string.h>
 
-static size_t round_up(size_t bytes)
+#include "packing.h"
+
+static uint64_t quant_bytes(const qb_linear_shape *shape)
 {
-    return (bytes + QB_ALIGNMENT - 1) / QB_ALIGNMENT * QB_ALIGNMENT;
+    return qb_round_up((uint64_t)shape->batch * sizeof(qb_sample_quant), QB_ALIGNMENT);
 }
 
-static size_t quant_bytes(const qb_linear_shape *shape)
+static uint64_t padding_bytes(const qb_linear_shape *shape)
 {
-    return round_up((size_t)shape->batch * sizeof(qb_sample_quant));
+    return qb_round_up((uint64_t)shape->batch * (uint64_t)shape->in_c, QB_ALIGNMENT);
 }
 
-static size_t padding_bytes(const qb_linear_shape *shape)
+uint64_t qb_hybrid_scratch(const qb_linear_shape *shape)
 {
-    return round_up((size_t)shape->batch * (size_t)shape->in_c);
-}
-
-size_t qb_hybrid_scratch(const qb_linear_shape *shape)
-{
-    return quant_bytes(shape) + padding_bytes(shape) + round_up((size_t)shape->batch * qb_linear_sample(shape));
+    const uint64_t values = (uint64_t)shape->batch * qb_linear_sample(shape);
+    return quant_bytes(shape) + padding_bytes(shape) + qb_round_up(values, QB_ALIGNMENT);
 }
 
 #define SMALLEST_SCALE 1e-30f /* below, the range counts as zero: its reciprocal could overflow */
 
-/* Nearest integer to a value of magnitude under 2^22, ties to even: adding 1.5·2^23 leaves it in the low bits. */
+/* Nearest integer to a value of magnitude under 2^22, ties to even: adding 1.5·2^23 leaves it in the low
+ * bits. */
 static inline int32_t round_to_even(float value)
 {
     const float shifted = value + 12582912.0f;

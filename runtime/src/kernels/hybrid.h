@@ -4,9 +4,9 @@
  *     zero_point = round(−128 − low / scale), clamped to [-128, 127]
  *     q = clamp(round(x / scale) + zero_point, -128, 127)
  *
- * round is to nearest, ties to even, and x / scale is x times the rounded reciprocal: both cost one instruction and
- * give the same bits on every architecture. A sample that holds an infinity gets a scale that is not finite, and
- * its outputs are NaN; a NaN counts as the lowest value.
+ * round is to nearest, ties to even, and x / scale is x times the rounded reciprocal: both cost one
+ * instruction and give the same bits on every architecture. A sample that holds an infinity gets a scale that
+ * is not finite, and its outputs are NaN; a NaN counts as the lowest value.
  */
 #ifndef QB_HYBRID_H
 #define QB_HYBRID_H
@@ -26,7 +26,7 @@ typedef struct qb_hybrid_input {
 } qb_hybrid_input;
 
 /* Bytes at the start of scratch that qb_hybrid_quantize uses: a multiple of QB_ALIGNMENT. */
-size_t qb_hybrid_scratch(const qb_linear_shape *shape);
+uint64_t qb_hybrid_scratch(const qb_linear_shape *shape);
 
 /* Quantizes step->in[0] into step->scratch. */
 qb_hybrid_input qb_hybrid_quantize(const qb_step *step, const qb_linear_shape *shape);

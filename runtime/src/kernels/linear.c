@@ -1,8 +1,10 @@
 #include "linear.h"
 
 #include "hybrid.h"
+#include "packing.h"
 
-#define LARGEST_IMAGE (1 << 28) /* height or width with padding: keeps the kernels' coordinates within int32 */
+#define LARGEST_IMAGE                                                                                        \
+    (1 << 28) /* height or width with padding: keeps the kernels' coordinates within int32 */
 
 static bool check_weights(qb_builder *builder, const qb_step *step, const qb_linear *op, int channel_axis)
 {
@@ -10,8 +12,8 @@ static bool check_weights(qb_builder *builder, const qb_step *step, const qb_lin
     if (w->dtype != QB_S8) return qb_refuse(builder, step, "weights '%s' must be int8", w->name);
     const bool per_channel = w->quant_count == (uint32_t)op->shape.out_c && w->quant_axis == channel_axis;
     if (!per_channel && w->quant_count != 1) {
-        return qb_refuse(builder, step, "weights '%s' need one scale, or one for each of %d channels", w->name,
-                         op->shape.out_c);
+        return qb_refuse(builder, step, "weights '%s' need one scale, or one for each of %d channels",
+                         w->name, op->shape.out_c);
     }
     for (uint32_t i = 0; i < w->quant_count; i++) {
         if (w->zero_points[i] != 0) {
@@ -27,7 +29,8 @@ static float weight_scale(const qb_tensor *weights, int32_t channel)
     return weights->scales[weights->quant_count == 1 ? 0 : channel];
 }
 
-/* Refuses a layer whose int32 sums could overflow, |x − z_x| being at most 255; notes whether a weight is -128. */
+/* Refuses a layer whose int32 sums could overflow, |x − z_x| being at most 255; notes whether a weight is
+ * -128. */
 static bool check_sums(qb_builder *builder, const qb_step *step, qb_linear *op, const int32_t *bias)
 {
     const int8_t *w = op->weights;
@@ -54,7 +57,8 @@ static bool prepare_s8(qb_builder *builder, qb_step *step, qb_linear *op, int ch
 {
     const qb_tensor *x = step->in[0], *w = step->in[1], *y = step->out[0];
     if (!qb_check_elementary(builder, step)) return false;
-    if (!check_weights(builder, step, op, channel_axis) || !check_sums(builder, step, op, op->bias)) return false;
+    if (!check_weights(builder, step, op, channel_axis) || !check_sums(builder, step, op, op->bias))
+        return false;
     op->input_zero = x->zero_points[0];
     op->output_zero = y->zero_points[0];
     op->output_range = qb_activation_range_s8(step->node->activation, y);
@@ -67,7 +71,8 @@ static bool prepare_s8(qb_builder *builder, qb_step *step, qb_linear *op, int ch
     const bool in_float = op->rounds_once && w->quant_count == 1;
     for (int32_t c = 0; c < op->shape.out_c; c++) {
         const float scale = weight_scale(w, c);
-        const double product = in_float ? (double)(x->scales[0] * scale) : (double)x->scales[0] * (double)scale;
+        const double product =
+            in_float ? (double)(x->scales[0] * scale) : (double)x->scales[0] * (double)scale;
         factors[c] = qb_quantize_multiplier(product / (double)y->scales[0]);
     }
     op->factors = factors;
@@ -81,20 +86,20 @@ static bool prepare_hybrid(qb_builder *builder, qb_step *step, qb_linear *op, in
     if (scales == NULL) return false;
     for (int32_t c = 0; c < op->shape.out_c; c++) scales[c] = weight_scale(step->in[1], c);
     op->weight_scales = scales;
-    qb_want_scratch(builder, qb_hybrid_scratch(&op->shape));
-    return true;
+    return qb_reserve_scratch(builder, step, qb_hybrid_scratch(&op->shape));
 }
 
 /* The tensors that every arithmetic needs, and the bias. */
 static bool check_constants(qb_builder *builder, qb_step *step, qb_linear *op, uint8_t bias_dtype)
 {
     const qb_tensor *w = step->in[1], *bias = step->in_count == 3 ? step->in[2] : NULL;
-    if (w->kind != QB_CONSTANT || w->count == 0) return qb_refuse(builder, step, "weights '%s' must be constants", w->name);
+    if (w->kind != QB_CONSTANT || w->count == 0)
+        return qb_refuse(builder, step, "weights '%s' must be constants", w->name);
     op->weights = w->data;
     if (bias == NULL) return true;
     if (bias->kind != QB_CONSTANT || bias->dtype != bias_dtype || bias->count != (size_t)op->shape.out_c) {
-        return qb_refuse(builder, step, "bias '%s' must be %d constants of dtype %s", bias->name, op->shape.out_c,
-                         bias_dtype == QB_S32 ? "int32" : "float32");
+        return qb_refuse(builder, step, "bias '%s' must be %d constants of dtype %s", bias->name,
+                         op->shape.out_c, bias_dtype == QB_S32 ? "int32" : "float32");
     }
     op->bias = bias->data;
     return true;
@@ -117,7 +122,9 @@ bool qb_linear_prepare(qb_builder *builder, qb_step *step, qb_linear *op, int ch
     case QB_ARITH_F32:
         step->run = reference->f32;
         return w->dtype == QB_F32 || qb_refuse(builder, step, "weights '%s' must be float32", w->name);
-    case QB_ARITH_HYBRID: step->run = reference->hybrid; return prepare_hybrid(builder, step, op, channel_axis);
+    case QB_ARITH_HYBRID:
+        step->run = reference->hybrid;
+        return prepare_hybrid(builder, step, op, channel_axis);
     case QB_ARITH_INT8: step->run = reference->s8; return prepare_s8(builder, step, op, channel_axis);
     default: return qb_refuse(builder, step, "unknown arithmetic %d", step->node->arithmetic);
     }
@@ -149,18 +156,27 @@ bool qb_linear_window(qb_builder *builder, const qb_step *step, qb_linear_shape 
         return qb_refuse(builder, step, "the padded image is larger than %d pixels", LARGEST_IMAGE);
     }
     *s = (qb_linear_shape){
-        .batch = x->dims[0], .in_h = x->dims[1], .in_w = x->dims[2], .in_c = x->dims[3],
-        .out_h = y->dims[1], .out_w = y->dims[2], .out_c = y->dims[3],
-        .filter_h = w->dims[1], .filter_w = w->dims[2],
-        .stride_h = n->stride_h, .stride_w = n->stride_w,
-        .dilation_h = n->dilation_h, .dilation_w = n->dilation_w,
-        .pad_top = n->pad_top, .pad_left = n->pad_left,
+        .batch = x->dims[0],
+        .in_h = x->dims[1],
+        .in_w = x->dims[2],
+        .in_c = x->dims[3],
+        .out_h = y->dims[1],
+        .out_w = y->dims[2],
+        .out_c = y->dims[3],
+        .filter_h = w->dims[1],
+        .filter_w = w->dims[2],
+        .stride_h = n->stride_h,
+        .stride_w = n->stride_w,
+        .dilation_h = n->dilation_h,
+        .dilation_w = n->dilation_w,
+        .pad_top = n->pad_top,
+        .pad_left = n->pad_left,
     };
     const int64_t high = output_length(padded_h, s->filter_h, s->dilation_h, s->stride_h);
     const int64_t wide = output_length(padded_w, s->filter_w, s->dilation_w, s->stride_w);
     if (y->dims[0] != s->batch || s->out_h != high || s->out_w != wide) {
-        return qb_refuse(builder, step, "output must be %d×%lld×%lld, not %d×%d×%d", s->batch, (long long)high,
-                         (long long)wide, y->dims[0], s->out_h, s->out_w);
+        return qb_refuse(builder, step, "output must be %d×%lld×%lld, not %d×%d×%d", s->batch,
+                         (long long)high, (long long)wide, y->dims[0], s->out_h, s->out_w);
     }
     return true;
 }

@@ -1,13 +1,14 @@
-/* What CONV_2D, DEPTHWISE_CONV_2D and FULLY_CONNECTED have in common: every output is a sum of products of inputs
- * and constant weights, plus a bias, then a fused activation.
+/* What CONV_2D, DEPTHWISE_CONV_2D and FULLY_CONNECTED have in common: every output is a sum of products of
+ * inputs and constant weights, plus a bias, then a fused activation.
  *
- *     f32     y = clamp(b + Σ x·w), the sum in the order (filter row, filter column, input channel), each step one
- *             fused multiply-add
- *     int8    y = clamp(requantize(b + Σ (x − z_x)·w) + z_y), x in [-128, 127], w in [-128, 127], int32 sums
+ *     f32     y = clamp(b + Σ x·w), the sum in the order (filter row, filter column, input channel), each
+ *             step one fused multiply-add
+ *     int8    y = clamp(requantize(b + Σ (x − z_x)·w) + z_y), x and w in [-128, 127], int32 sums
  *     hybrid  x is quantized per sample at run time (hybrid.h), then
  *             y = clamp(float(Σ (q − z_x)·w) · (s_x·s_w[c]) + b[c]), each float operation rounded by itself
  *
- * Layouts: x and y NHWC; CONV_2D weights OHWI; DEPTHWISE_CONV_2D weights 1HWC; FULLY_CONNECTED weights (out, in).
+ * Layouts: x and y NHWC; CONV_2D weights OHWI; DEPTHWISE_CONV_2D weights 1HWC; FULLY_CONNECTED weights
+ * (out, in).
  */
 #ifndef QB_LINEAR_H
 #define QB_LINEAR_H
@@ -43,8 +44,8 @@ typedef struct qb_linear {
     const void *fast;                /* what a fast path packed; NULL where the reference runs */
 } qb_linear;
 
-/* value · factor, rounded once to nearest, ties up: where qb_multiply rounds twice. The sums of these layers stay under
- * 2^31 in magnitude, so the product fits; the result is saturated. */
+/* value · factor, rounded once to nearest, ties up: where qb_multiply rounds twice. The sums of these layers
+ * stay under 2^31 in magnitude, so the product fits; the result is saturated. */
 static inline int32_t qb_multiply_rounding_once(int32_t value, qb_multiplier factor)
 {
     const int right = 31 - factor.shift;
@@ -52,12 +53,13 @@ static inline int32_t qb_multiply_rounding_once(int32_t value, qb_multiplier fac
     return rounded > INT32_MAX ? INT32_MAX : rounded < INT32_MIN ? INT32_MIN : (int32_t)rounded;
 }
 
-/* The int8 tail: a sum, bias included, to an output value. LiteRT's reference kernels round twice in convolutions and
- * once in fully connected layers. */
+/* The int8 tail: a sum, bias included, to an output value. LiteRT's reference kernels round twice in
+ * convolutions and once in fully connected layers. */
 static inline int8_t qb_requantize(const qb_linear *op, int32_t channel, int32_t sum)
 {
     const qb_multiplier factor = op->factors[channel];
-    const int32_t scaled = op->rounds_once ? qb_multiply_rounding_once(sum, factor) : qb_multiply(sum, factor);
+    const int32_t scaled =
+        op->rounds_once ? qb_multiply_rounding_once(sum, factor) : qb_multiply(sum, factor);
     return qb_clamp_s8(qb_clamp(scaled, -32768, 32767) + op->output_zero, op->output_range);
 }
 
@@ -87,13 +89,14 @@ typedef struct qb_linear_reference {
     const char *name;
 } qb_linear_reference;
 
-/* Checks tensors, dtypes and quantization against op->shape, fills the rest of *op, and sets the step to run the
- * reference kernel. channel_axis is the weights' dimension of the output channels. False after qb_refuse. */
+/* Checks tensors, dtypes and quantization against op->shape, fills the rest of *op, and sets the step to run
+ * the reference kernel. channel_axis is the weights' dimension of the output channels. False after
+ * qb_refuse. */
 bool qb_linear_prepare(qb_builder *builder, qb_step *step, qb_linear *op, int channel_axis,
                        const qb_linear_reference *reference);
 
-/* Checks rank, stride, dilation, padding and output size of a convolution and fills *shape, all but `multiplier`
- * and the channels' relation, from the step's tensors. False after qb_refuse. */
+/* Checks rank, stride, dilation, padding and output size of a convolution and fills *shape, all but
+ * `multiplier` and the channels' relation, from the step's tensors. False after qb_refuse. */
 bool qb_linear_window(qb_builder *builder, const qb_step *step, qb_linear_shape *shape);
 
 #endif

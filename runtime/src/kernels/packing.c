@@ -1,5 +1,19 @@
 #include "packing.h"
 
+void *qb_alloc_array(qb_builder *builder, uint64_t count, size_t size)
+{
+    const uint64_t bytes = count * size, limit = (uint64_t)INT32_MAX + 1; /* one byte more than a session may
+                                                                             hold */
+    return qb_alloc(builder, (size_t)(bytes < limit ? bytes : limit));
+}
+
+bool qb_reserve_scratch(qb_builder *builder, const qb_step *step, uint64_t bytes)
+{
+    if (bytes > INT32_MAX) return qb_refuse(builder, step, "needs more than 2 GB of scratch memory");
+    qb_want_scratch(builder, (size_t)bytes);
+    return true;
+}
+
 static int32_t weight_sum(const qb_linear *op, int32_t channel)
 {
     const bool interleaved = op->shape.multiplier > 0; /* depthwise weights have the channel innermost */
@@ -14,10 +28,10 @@ static int32_t weight_sum(const qb_linear *op, int32_t channel)
 static bool pack_requant(qb_builder *builder, const qb_linear *op, const int32_t *channel_of, size_t count,
                          qb_channels *channels)
 {
-    int32_t *start = qb_alloc(builder, count * sizeof *start);
-    int32_t *multiplier = qb_alloc(builder, count * sizeof *multiplier);
-    int32_t *left = qb_alloc(builder, count * sizeof *left);
-    int32_t *right = qb_alloc(builder, count * sizeof *right);
+    int32_t *start = qb_alloc_array(builder, count, sizeof *start);
+    int32_t *multiplier = qb_alloc_array(builder, count, sizeof *multiplier);
+    int32_t *left = qb_alloc_array(builder, count, sizeof *left);
+    int32_t *right = qb_alloc_array(builder, count, sizeof *right);
     if (start == NULL || multiplier == NULL || left == NULL || right == NULL) return false;
     for (size_t i = 0; i < count; i++) {
         const int32_t c = channel_of[i];
@@ -31,8 +45,12 @@ static bool pack_requant(qb_builder *builder, const qb_linear *op, const int32_t
     }
     channels->start = start;
     channels->requant = (qb_requant){
-        .multiplier = multiplier, .left = left, .right = right, .zero = (int16_t)op->output_zero,
-        .min = (int8_t)op->output_range.min, .max = (int8_t)op->output_range.max,
+        .multiplier = multiplier,
+        .left = left,
+        .right = right,
+        .zero = (int16_t)op->output_zero,
+        .min = (int8_t)op->output_range.min,
+        .max = (int8_t)op->output_range.max,
     };
     return true;
 }
@@ -40,10 +58,10 @@ static bool pack_requant(qb_builder *builder, const qb_linear *op, const int32_t
 static bool pack_dequant(qb_builder *builder, const qb_linear *op, const int32_t *channel_of, size_t count,
                          qb_channels *channels)
 {
-    int32_t *start = qb_alloc(builder, count * sizeof *start);
-    int32_t *sum = qb_alloc(builder, count * sizeof *sum);
-    float *scale = qb_alloc(builder, count * sizeof *scale);
-    float *bias = qb_alloc(builder, count * sizeof *bias);
+    int32_t *start = qb_alloc_array(builder, count, sizeof *start);
+    int32_t *sum = qb_alloc_array(builder, count, sizeof *sum);
+    float *scale = qb_alloc_array(builder, count, sizeof *scale);
+    float *bias = qb_alloc_array(builder, count, sizeof *bias);
     if (start == NULL || sum == NULL || scale == NULL || bias == NULL) return false;
     for (size_t i = 0; i < count; i++) {
         const int32_t c = channel_of[i];
@@ -53,7 +71,8 @@ static bool pack_dequant(qb_builder *builder, const qb_linear *op, const int32_t
         bias[i] = op->bias == NULL ? 0.0f : ((const float *)op->bias)[c];
     }
     channels->start = start;
-    channels->dequant = (qb_dequant){.weight_scale = scale, .bias = bias, .weight_sum = sum, .range = op->range};
+    channels->dequant =
+        (qb_dequant){.weight_scale = scale, .bias = bias, .weight_sum = sum, .range = op->range};
     return true;
 }
 

@@ -1,4 +1,5 @@
-/* By-channel parameters in the form that vector kernels read: arrays padded so that whole registers can be loaded. */
+/* By-channel parameters in the form that vector kernels read: arrays padded so that whole registers can be
+ * loaded. */
 #ifndef QB_PACKING_H
 #define QB_PACKING_H
 
@@ -14,7 +15,7 @@ typedef struct qb_requant {
     int8_t min, max;           /* fused activation */
 } qb_requant;
 
-/* hybrid: out = float(sum − zero_point·weight_sum) · (scale·weight_scale) + bias, then the fused activation. */
+/* hybrid: out = float(sum − zero_point·weight_sum) · (scale·weight_scale) + bias, then activation. */
 typedef struct qb_dequant {
     const float *weight_scale;
     const float *bias;
@@ -29,20 +30,21 @@ typedef struct qb_channels {
     qb_dequant dequant;   /* hybrid */
 } qb_channels;
 
-/* Fills *channels for `count` slots; slot i has the parameters of channel channel_of[i], or zeros where that is
- * negative. Which of requant and dequant is filled follows from op. False after running out of memory. */
+/* Fills *channels for `count` slots; slot i has the parameters of channel channel_of[i], or zeros where that
+ * is negative. Which of requant and dequant is filled follows from op. False after running out of memory. */
 bool qb_pack_channels(qb_builder *builder, const qb_linear *op, const int32_t *channel_of, size_t count,
                       qb_channels *channels);
 
-/* bytes rounded up to a multiple of QB_ALIGNMENT. */
-static inline size_t qb_align(size_t bytes)
-{
-    return (bytes + QB_ALIGNMENT - 1) / QB_ALIGNMENT * QB_ALIGNMENT;
-}
-
-static inline size_t qb_round_up(size_t value, size_t unit)
+/* Sizes that follow from a hostile file are counted in 64 bits: on armv7 they could wrap a size_t. */
+static inline uint64_t qb_round_up(uint64_t value, uint64_t unit)
 {
     return (value + unit - 1) / unit * unit;
 }
+
+/* qb_alloc for `count` values of `size` bytes; refused like any lack of memory where that is over 2 GB. */
+void *qb_alloc_array(qb_builder *builder, uint64_t count, size_t size);
+
+/* qb_want_scratch; false after refusing more than 2 GB. */
+bool qb_reserve_scratch(qb_builder *builder, const qb_step *step, uint64_t bytes);
 
 #endif

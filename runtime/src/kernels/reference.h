@@ -1,5 +1,6 @@
-/* The outer loop of the reference kernels: every output value in turn, its sum from the op's own function, then the
- * arithmetic's tail. The arithmetic is specified here and the sums in *_reference.c; nothing is packed or blocked. */
+/* The outer loop of the reference kernels: every output value in turn, its sum from the op's own function,
+ * then the arithmetic's tail. The arithmetic is specified here and the sums in *_reference.c; nothing is
+ * packed or blocked. */
 #ifndef QB_REFERENCE_H
 #define QB_REFERENCE_H
 
@@ -20,7 +21,8 @@ void qb_reference_s8(const qb_step *step, qb_sum_s8 sum);
 void qb_reference_f32(const qb_step *step, qb_sum_f32 sum);
 void qb_reference_hybrid(const qb_step *step, qb_sum_s8 sum);
 
-/* The first channel of the input pixel under tap (ky, kx) of the output pixel `at`, or NULL outside the image. */
+/* The first channel of the input pixel under tap (ky, kx) of the output pixel `at`, or NULL outside the
+ * image. */
 static inline const void *qb_tap(const qb_linear_shape *s, const void *sample, size_t value_size,
                                  const qb_position *at, int32_t ky, int32_t kx)
 {

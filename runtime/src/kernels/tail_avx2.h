@@ -19,8 +19,8 @@ static inline __m256i qb_multiply_avx2(__m256i sum, const qb_requant *q, size_t 
     /* (x·factor + 2^30) >> 31, even and odd lanes apart as 64-bit products */
     const __m256i x = _mm256_sllv_epi32(sum, left);
     const __m256i even = _mm256_add_epi64(_mm256_mul_epi32(x, factor), half);
-    const __m256i odd = _mm256_add_epi64(
-        _mm256_mul_epi32(_mm256_srli_epi64(x, 32), _mm256_srli_epi64(factor, 32)), half);
+    const __m256i odd =
+        _mm256_add_epi64(_mm256_mul_epi32(_mm256_srli_epi64(x, 32), _mm256_srli_epi64(factor, 32)), half);
     const __m256i high = _mm256_blend_epi32(_mm256_srli_epi64(even, 31), _mm256_slli_epi64(odd, 1), 0xAA);
 
     /* rounding shift right, ties away from zero */

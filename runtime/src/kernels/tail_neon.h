@@ -1,5 +1,5 @@
-/* The ends of int8 and hybrid kernels on NEON, aarch64 and armv7: four int32 sums to requantized or real values.
- * Bit-equal to qb_requantize and to qb_reference_hybrid. */
+/* The ends of int8 and hybrid kernels on NEON, aarch64 and armv7: four int32 sums to requantized or real
+ * values. Bit-equal to qb_requantize and to qb_reference_hybrid. */
 #ifndef QB_TAIL_NEON_H
 #define QB_TAIL_NEON_H
 
@@ -8,9 +8,9 @@
 
 #include "packing.h"
 
-/* qb_multiply for four channels from index c on. SQRDMULH is its doubling high product: the multiplier is never
- * negative, so its rounding differs nowhere. SRSHL rounds ties up; taking one from negative values first makes them
- * go away from zero. */
+/* qb_multiply for four channels from index c on. SQRDMULH is its doubling high product: the multiplier is
+ * never negative, so its rounding differs nowhere. SRSHL rounds ties up; taking one from negative values
+ * first makes them go away from zero. */
 static inline int32x4_t qb_multiply_neon(int32x4_t sum, const qb_requant *q, size_t c)
 {
     const int32x4_t right = vnegq_s32(vld1q_s32(q->right + c));
@@ -40,7 +40,8 @@ static inline float32x4_t qb_clamp_neon(float32x4_t v, qb_range_f32 range)
 }
 
 /* Four sums to float. */
-static inline float32x4_t qb_dequantize_neon(int32x4_t sum, const qb_dequant *d, qb_sample_quant sample, size_t c)
+static inline float32x4_t qb_dequantize_neon(int32x4_t sum, const qb_dequant *d, qb_sample_quant sample,
+                                             size_t c)
 {
     const int32x4_t corrected = vmlsq_n_s32(sum, vld1q_s32(d->weight_sum + c), sample.zero_point);
     const float32x4_t factor = vmulq_n_f32(vld1q_f32(d->weight_scale + c), sample.scale);

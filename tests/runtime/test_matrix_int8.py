@@ -1,0 +1,87 @@
+"""int8 convolutions and fully connected layers: LiteRT's bytes, on every ISA variant."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from harness import pack
+from harness.exporters import tflite
+from harness.graph import Graph, Node, Quantization, Tensor
+from harness.ops import infer_shapes
+from tests.support import runner
+from tests.support.linear_checks import VARIANTS, check_variant_equals_scalar, skip_unless_it_runs
+from tests.support.linear_graphs import OPS, S8, linear_graph, random_inputs
+from tests.support.litert import Reference
+
+
+@pytest.mark.parametrize("op", OPS)
+@pytest.mark.parametrize("seed", [1, 2])
+def test_reference_loops_equal_litert(op, seed, tmp_path):
+    graph = linear_graph(op, "int8", 100, seed)
+    inputs = random_inputs(graph, seed)
+    expected = Reference(tflite.write(graph)).run(*inputs)
+    actual = runner.predict(graph, inputs, tmp_path, isa="scalar", sanitized=True)
+    for node, ours, theirs in zip(graph.nodes, actual, expected, strict=True):
+        assert np.array_equal(ours, theirs), (node, np.count_nonzero(ours != theirs))
+
+
+@pytest.mark.parametrize("op", OPS)
+@pytest.mark.parametrize(("arch", "isa"), VARIANTS)
+def test_every_variant_equals_the_reference_loops(op, arch, isa, tmp_path):
+    check_variant_equals_scalar(op, "int8", arch, isa, tmp_path)
+
+
+@pytest.mark.parametrize("arithmetic", ["f32", "int8", "hybrid"])
+@pytest.mark.parametrize("op", OPS)
+def test_micro_kernels_run_wherever_they_can(op, arithmetic, tmp_path):
+    skip_unless_it_runs("x86_64", "avx2")
+    graph = linear_graph(op, arithmetic, 40, seed=5)
+    model = tmp_path / "model.qbm"
+    pack.write(graph, model)
+    nodes = runner.run("profile", "--model", model, "--runs", 1, isa="avx2").named("node")
+    for node, event in zip(graph.nodes, nodes, strict=True):
+        weights = graph.tensors[node.inputs[1]].data
+        slow = node.attrs.get("multiplier", 1) > 1 or (weights.dtype == np.int8 and weights.min() == -128)
+        assert event["kernel"].endswith("_reference" if slow else "_avx2"), node
+
+
+def extreme_graph(depth: int, value: int, weight: int) -> tuple[Graph, list[np.ndarray]]:
+    """A fully connected layer whose sums are as large as they get, and its input."""
+    graph = Graph("extreme")
+    quant = Quantization(0.1, -128)
+    graph.tensors["x"] = Tensor("x", (2, depth), S8, None, quant)
+    graph.tensors["y"] = Tensor("y", None, S8, None, Quantization(3.0, 127))
+    scales = Quantization(np.full(5, 0.01), np.zeros(5), 0)
+    weights = graph.add_const("w", np.full((5, depth), weight, np.int8), scales)
+    graph.inputs, graph.outputs = ["x"], ["y"]
+    graph.nodes.append(Node("FullyConnected", "fc", ["x", weights], ["y"], {}))
+    return infer_shapes(graph.verify()), [np.full((2, depth), value, np.int8)]
+
+
+@pytest.mark.parametrize("value", [-128, 127])
+@pytest.mark.parametrize("weight", [-127, 127])
+@pytest.mark.parametrize(("arch", "isa"), VARIANTS)
+def test_extreme_values_do_not_overflow(value, weight, arch, isa, tmp_path):
+    skip_unless_it_runs(arch, isa)
+    graph, inputs = extreme_graph(333, value, weight)
+    expected = Reference(tflite.write(graph)).run(*inputs)
+    actual = runner.predict(graph, inputs, tmp_path, arch=arch, isa=isa)
+    assert np.array_equal(actual[0], expected[0])
+
+
+def test_sums_that_could_overflow_are_refused(tmp_path):
+    graph, _ = extreme_graph(70_000, 127, 127)
+    pack.write(graph, tmp_path / "model.qbm")
+    outcome = runner.run("repeat", "--model", tmp_path / "model.qbm", "--runs", 1)
+    assert outcome.exit_code == 2
+    assert "'fc' (FULLY_CONNECTED): sums of output channel 0 can exceed 32 bits" in outcome.error
+
+
+def test_weight_zero_points_are_refused(tmp_path):
+    graph, _ = extreme_graph(8, 1, 1)
+    weights = graph.tensors[graph.nodes[0].inputs[1]]
+    weights.quant = Quantization(weights.quant.scale, np.full(5, 3), 0)
+    pack.write(graph, tmp_path / "model.qbm")
+    outcome = runner.run("repeat", "--model", tmp_path / "model.qbm", "--runs", 1)
+    assert "zero point that is not 0" in outcome.error
