@@ -10,6 +10,7 @@ from pathlib import Path
 from devices import RunResult, _process, checked_remote
 from harness import cache
 from harness.errors import DeviceError
+from harness.files import replacing
 
 
 class HostDevice:
@@ -70,7 +71,7 @@ class HostDevice:
     def _copy(self, source: Path, target: Path) -> None:
         try:
             target.parent.mkdir(parents=True, exist_ok=True)
-            with cache.replacing(target) as temporary:
+            with replacing(target) as temporary:
                 shutil.copy(source, temporary)  # with its mode: a program stays executable
         except OSError as error:
             raise self._failed(f"cannot copy {source} to {target}: {error.strerror}") from error

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import os
-import tempfile
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 
 import platformdirs
 
 from harness.errors import UsageError
+from harness.files import replacing
 
 
 def folder(*parts: str) -> Path:
@@ -27,21 +26,6 @@ def folder(*parts: str) -> Path:
             f"cannot make the cache folder {path}: {error.strerror}; set QUANTBENCH_CACHE to another"
         ) from error
     return path
-
-
-@contextmanager
-def replacing(path: Path) -> Iterator[Path]:
-    """Yields a temporary path to write; then synchronizes it to the disk and renames it to `path`.
-
-    A reader sees the old file or the new one, whole. Two processes may do this at once: the last one's file
-    stays. Nothing is left when the block raises.
-    """
-    with tempfile.TemporaryDirectory(prefix=".writing-", dir=path.parent) as work:
-        temporary = Path(work) / path.name
-        yield temporary
-        with temporary.open("rb") as written:
-            os.fsync(written.fileno())
-        temporary.replace(path)
 
 
 def file(path: Path, make: Callable[[Path], None]) -> Path:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import sys
 import tempfile
@@ -19,6 +18,7 @@ from harness import build, pipeline, runner_output
 from harness import predict as prediction
 from harness.deploy import deploy
 from harness.errors import UsageError
+from harness.files import replacing
 from harness.pack import write
 from harness.prepare import variant_graph
 from harness.progress import ProgressLine
@@ -68,12 +68,10 @@ def _deliver(text: str, out: str | None) -> None:
 
 def _write_whole(path: Path, content: bytes) -> None:
     """Writes a file whole or not at all; UsageError where it cannot be written."""
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
-        part.write_bytes(content)
-        part.replace(path)
+        with replacing(path) as temporary:
+            temporary.write_bytes(content)
     except OSError as error:
-        part.unlink(missing_ok=True)
         raise UsageError(f"cannot write {path}: {error.strerror}") from error
 
 

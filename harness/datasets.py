@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import importlib
 import json
-import os
 import pkgutil
 import zlib
 from collections import defaultdict
@@ -23,6 +22,7 @@ import numpy as np
 import models.data
 from harness import formats
 from harness.errors import FormatError, UsageError, unknown_name
+from harness.files import replacing
 from harness.sample_folder import read_folder
 from harness.samples import Storage, read_sample, storage_of
 from models import Preprocess
@@ -174,9 +174,8 @@ def write_dataset(dataset: Dataset, path: Path, progress: Progress | None = None
     factors = np.stack([storage.scale, storage.offset]).astype("<f4").tobytes()
     header_size = formats.records()["dataset_header"].itemsize
     data_offset = formats.align(header_size + len(factors))
-    partial = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
-        with partial.open("wb") as stream:
+        with replacing(path) as temporary, temporary.open("w+b") as stream:
             stream.write(bytes(data_offset))
             crc, size = 0, 0
             for index in range(len(dataset)):
@@ -187,14 +186,10 @@ def write_dataset(dataset: Dataset, path: Path, progress: Progress | None = None
                     progress(index + 1, len(dataset))
             stream.seek(0)
             stream.write(_header(dataset, data_offset, size, crc, factors) + factors)
-            stream.flush()
-            os.fsync(stream.fileno())
-        digest = hashlib.sha256(partial.read_bytes()).hexdigest()
-        partial.replace(path)
+            stream.seek(0)
+            digest = hashlib.file_digest(stream, "sha256").hexdigest()
     except OSError as error:
         raise UsageError(f"{path}: cannot be written: {error.strerror}") from error
-    finally:
-        partial.unlink(missing_ok=True)
     return DatasetFile(path, digest, _dataset_sha256(dataset, digest))
 
 

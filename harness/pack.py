@@ -6,7 +6,6 @@ its hash and pushed to a device once.
 
 from __future__ import annotations
 
-import os
 import zlib
 from collections.abc import Iterable
 from pathlib import Path
@@ -14,6 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from harness.errors import FormatError
+from harness.files import replacing
 from harness.formats import align, constants, record, records, runtime_ops
 from harness.graph import OPTIONAL, Graph, Node, Tensor
 from harness.ops.windows import node_padding, window_attrs
@@ -42,12 +42,8 @@ def pack(graph: Graph) -> bytes:
 def write(graph: Graph, path: Path) -> None:
     """`pack` to a file, whole or not at all."""
     data = pack(graph)
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        part.write_bytes(data)
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)
+    with replacing(path) as temporary:
+        temporary.write_bytes(data)
 
 
 def tensor_names(graph: Graph) -> list[str]:

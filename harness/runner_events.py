@@ -53,10 +53,10 @@ def _optional(check):
     return lambda value: None if value is None else check(value)
 
 
-def _list(check):
+def _list(check, least: int = 1):
     def check_all(value: object) -> tuple:
-        if not isinstance(value, list) or not 0 < len(value) <= MAX_LIST:
-            raise _Wrong("is not a list with entries")
+        if not isinstance(value, list) or not least <= len(value) <= MAX_LIST:
+            raise _Wrong("is not a list" if least == 0 else "is not a list with entries")
         return tuple(check(entry) for entry in value)
 
     return check_all
@@ -70,6 +70,7 @@ Counts = Annotated[tuple[int, ...], _list(_count)]
 Durations = Annotated[tuple[int, ...], _list(_duration)]
 Numbers = Annotated[tuple[float, ...], _list(_number)]
 Texts = Annotated[tuple[str, ...], _list(_text)]
+AnyTexts = Annotated[tuple[str, ...], _list(_text, least=0)]
 
 
 @dataclass(frozen=True)
@@ -162,7 +163,7 @@ class Range:
 @dataclass(frozen=True)
 class Info:
     arch: Text
-    features: Annotated[tuple[str, ...], lambda value: () if value == [] else _list(_text)(value)]
+    features: AnyTexts
     isas: Texts
     page_size: Count
     cores: Count

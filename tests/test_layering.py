@@ -15,7 +15,7 @@ PACKAGES = ("harness", "devices", "models", "runtime")
 # From the bottom up. A name stands for a module or a whole package; the longest that fits decides.
 # Modules of one row may import each other.
 LAYERS = [
-    ["harness", "harness.errors", "harness.text", "runtime"],
+    ["harness", "harness.errors", "harness.files", "harness.text", "runtime"],
     ["harness.cache", "harness.progress"],
     ["harness.compiler"],
     ["devices"],

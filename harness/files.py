@@ -1,0 +1,24 @@
+"""Writing files whole or not at all."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """Yields a temporary path to write; then synchronizes it to the disk and renames it to `path`.
+
+    A reader sees the old file or the new one, whole. Two processes may do this at once: the last one's file
+    stays. Nothing is left when the block raises.
+    """
+    with tempfile.TemporaryDirectory(prefix=".writing-", dir=path.parent) as work:
+        temporary = Path(work) / path.name
+        yield temporary
+        with temporary.open("rb") as written:
+            os.fsync(written.fileno())
+        temporary.replace(path)
