@@ -4,6 +4,9 @@
 
 #include "packing.h"
 
+enum { LANES = 16 };
+#define SMALLEST_SCALE 1e-30f /* below, the range counts as zero: its reciprocal could overflow */
+
 static uint64_t quant_bytes(const qb_linear_shape *shape)
 {
     return qb_round_up((uint64_t)shape->batch * sizeof(qb_sample_quant), QB_ALIGNMENT);
@@ -20,8 +23,6 @@ uint64_t qb_hybrid_scratch(const qb_linear_shape *shape)
     return quant_bytes(shape) + padding_bytes(shape) + qb_round_up(values, QB_ALIGNMENT);
 }
 
-#define SMALLEST_SCALE 1e-30f /* below, the range counts as zero: its reciprocal could overflow */
-
 /* Nearest integer to a value of magnitude under 2^22, ties to even: adding 1.5·2^23 leaves it in the low
  * bits. */
 static inline int32_t round_to_even(float value)
@@ -32,13 +33,35 @@ static inline int32_t round_to_even(float value)
     return bits - 0x4B400000;
 }
 
+/* The smallest and largest value, 0 included. Lanes, so that compilers can use vector minimum and maximum: a
+ * plain loop would fix the order of comparisons, which only NaN could tell, and NaN never wins one. */
+static void find_range(const float *x, size_t count, float *smallest, float *largest)
+{
+    float low[LANES] = {0}, high[LANES] = {0};
+    size_t i = 0;
+    for (; i + LANES <= count; i += LANES) {
+        for (size_t lane = 0; lane < LANES; lane++) {
+            const float value = x[i + lane];
+            low[lane] = value < low[lane] ? value : low[lane];
+            high[lane] = value > high[lane] ? value : high[lane];
+        }
+    }
+    for (; i < count; i++) {
+        low[0] = x[i] < low[0] ? x[i] : low[0];
+        high[0] = x[i] > high[0] ? x[i] : high[0];
+    }
+    for (size_t lane = 1; lane < LANES; lane++) {
+        low[0] = low[lane] < low[0] ? low[lane] : low[0];
+        high[0] = high[lane] > high[0] ? high[lane] : high[0];
+    }
+    *smallest = low[0];
+    *largest = high[0];
+}
+
 static qb_sample_quant choose_quant(const float *x, size_t count)
 {
-    float low = 0.0f, high = 0.0f;
-    for (size_t i = 0; i < count; i++) {
-        low = x[i] < low ? x[i] : low;
-        high = x[i] > high ? x[i] : high;
-    }
+    float low, high;
+    find_range(x, count, &low, &high);
     const float scale = high / 255.0f - low / 255.0f; /* this way round no finite range overflows */
     if (!isfinite(scale)) return (qb_sample_quant){scale, 0};
     if (scale < SMALLEST_SCALE) return (qb_sample_quant){1.0f, 0};
@@ -46,14 +69,16 @@ static qb_sample_quant choose_quant(const float *x, size_t count)
     return (qb_sample_quant){scale, zero > 127.0f ? 127 : round_to_even(zero)};
 }
 
+/* The bounds are whole numbers, so that clamping before rounding is clamping after it. */
 static void quantize(const float *x, size_t count, qb_sample_quant quant, int8_t *q)
 {
     const float inverse = 1.0f / quant.scale;
+    const float low = (float)(-128 - quant.zero_point), high = (float)(127 - quant.zero_point);
     for (size_t i = 0; i < count; i++) {
         const float scaled = x[i] * inverse;
-        const float not_low = scaled > -256.0f ? scaled : -256.0f; /* NaN too becomes the lowest value */
-        const float bounded = not_low < 256.0f ? not_low : 256.0f;
-        q[i] = (int8_t)qb_clamp(round_to_even(bounded) + quant.zero_point, -128, 127);
+        const float not_low = scaled > low ? scaled : low; /* NaN too becomes the lowest value */
+        const float bounded = not_low < high ? not_low : high;
+        q[i] = (int8_t)(round_to_even(bounded) + quant.zero_point);
     }
 }
 
