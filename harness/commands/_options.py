@@ -1,0 +1,83 @@
+"""Options, and ways to read and write files, that commands share."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from harness.errors import UsageError
+from harness.files import replacing
+from harness.prepare import variant_graph
+from harness.progress import ProgressLine
+from harness.sources import PREPROCESS_HELP, Source, open_source
+from harness.variants import VARIANTS
+
+WIDEST_NAME = 40  # of a layer or kernel in a table
+
+
+def names(text: str) -> tuple[str, ...]:
+    """`a,b` as ("a", "b"), each once."""
+    found = tuple(dict.fromkeys(name.strip() for name in text.split(",") if name.strip()))
+    if not found:
+        raise argparse.ArgumentTypeError("give at least one name")
+    return found
+
+
+def positive(text: str) -> int:
+    """A whole number above 0."""
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"'{text}' is not a whole number above 0")
+    return int(text)
+
+
+def add_model(parser: argparse.ArgumentParser, *, several: bool = False) -> None:
+    """The options that say which model: --model, --weights, --preprocess, --dataset."""
+    parser.add_argument(
+        "--model",
+        required=True,
+        type=names if several else str,
+        metavar="M[,M…]" if several else "M",
+        help="a recipe's name (bench models list) or a .pb or .tflite file",
+    )
+    parser.add_argument("--weights", metavar="FILE", help="a recipe's float network (.pb, .tflite)")
+    parser.add_argument(
+        "--preprocess", metavar="TEXT", help=f"how images become inputs of a bare file: {PREPROCESS_HELP}"
+    )
+    parser.add_argument(
+        "--dataset",
+        metavar="NAME|DIR",
+        help="folder with labels.csv or one folder per class; a recipe may have one",
+    )
+
+
+def add_device(parser: argparse.ArgumentParser) -> None:
+    """--device with one name."""
+    parser.add_argument("--device", required=True, metavar="D", help="a registered name (bench devices list)")
+
+
+def add_variant(parser: argparse.ArgumentParser) -> None:
+    """--variant, for commands that look at one."""
+    parser.add_argument("--variant", choices=VARIANTS, help="make this variant first; else the file as it is")
+
+
+def add_quiet(parser: argparse.ArgumentParser) -> None:
+    """--quiet."""
+    parser.add_argument("--quiet", action="store_true", help="no progress")
+
+
+def source_as(arguments: argparse.Namespace, work: Path, progress: ProgressLine) -> Source:
+    """The model of the arguments, turned into their variant if they name one."""
+    source = open_source(arguments.model, arguments.weights, arguments.preprocess)
+    if arguments.variant is None:
+        return source
+    graph = variant_graph(source, arguments.variant, arguments.dataset, work, progress)
+    return Source(source.name, graph)
+
+
+def write_whole(path: Path, content: bytes) -> None:
+    """Writes a file whole or not at all; UsageError where it cannot be written."""
+    try:
+        with replacing(path) as temporary:
+            temporary.write_bytes(content)
+    except OSError as error:
+        raise UsageError(f"cannot write {path}: {error.strerror}") from error
