@@ -28,6 +28,7 @@ typedef struct qb_depthwise_row_s8 {
     const int8_t *const *columns;
     size_t pixel_step;          /* pointers */
     const uint32_t *tap_offset; /* [taps], pointers */
+    const int8_t **window;      /* scratch for [taps] pointers */
     const int8_t *weights;
     qb_channels by_channel;
     const qb_sample_quant *quant; /* hybrid: how the sample was quantized; NULL: int8 */
@@ -39,6 +40,7 @@ typedef struct qb_depthwise_row_f32 {
     const float *const *columns;
     size_t pixel_step;
     const uint32_t *tap_offset;
+    const float **window;
     const float *weights;
     const float *bias; /* by channel */
     qb_range_f32 range;

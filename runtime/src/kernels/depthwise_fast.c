@@ -46,6 +46,7 @@ static void run_s8_rows(const qb_step *step, const qb_image *image, const qb_sam
     char *out = step->out[0]->data;
     qb_depthwise_row_s8 row = packed->row_s8;
     row.columns = (const int8_t *const *)pointers;
+    row.window = (const int8_t **)pointers + packed->columns * (size_t)s->filter_h;
     for (int32_t sample = 0; sample < s->batch; sample++) {
         row.quant = samples == NULL ? NULL : samples + sample;
         for (int32_t y = 0; y < s->out_h; y++, out += row.pixels * row.channels * size) {
@@ -80,6 +81,7 @@ static void run_f32(const qb_step *step)
     const void **pointers = step->scratch;
     qb_depthwise_row_f32 row = packed->row_f32;
     row.columns = (const float *const *)pointers;
+    row.window = (const float **)pointers + packed->columns * (size_t)s->filter_h;
     row.out = step->out[0]->data;
     for (int32_t sample = 0; sample < s->batch; sample++) {
         for (int32_t y = 0; y < s->out_h; y++, row.out += row.pixels * row.channels) {
@@ -183,8 +185,8 @@ bool qb_depthwise_prepare(qb_builder *builder, qb_step *step, qb_linear *op)
     const uint64_t before = step->node->arithmetic == QB_ARITH_HYBRID ? qb_hybrid_scratch(s) : 0;
     packed->pointers = (size_t)before;
     packed->columns = columns_touched(s);
-    const uint64_t pointers = (uint64_t)packed->columns * (uint64_t)s->filter_h * sizeof(void *);
-    if (!qb_reserve_scratch(builder, step, before + pointers)) return false;
+    const uint64_t pointers = (uint64_t)packed->columns * (uint64_t)s->filter_h + qb_linear_depth(s) + 1;
+    if (!qb_reserve_scratch(builder, step, before + pointers * sizeof(void *))) return false;
     const size_t pixel_step = (size_t)s->stride_w * (size_t)s->filter_h;
     packed->row_s8.pixels = packed->row_f32.pixels = (size_t)s->out_w;
     packed->row_s8.channels = packed->row_f32.channels = channels;

@@ -6,22 +6,23 @@
 #include "depthwise.h"
 #include "tail_avx2.h"
 
-enum { BLOCK = QB_DEPTHWISE_BLOCK };
+enum { BLOCK = QB_DEPTHWISE_BLOCK, TAPS_3X3 = 10 };
 
-/* The sums of one block, from channel `first` of the window's pixels on, of which `valid` may be read. */
+/* The sums of one block, from channel `first` of the pixels under its taps on, of which `valid` may be
+ * read. */
 static inline __attribute__((always_inline)) __m256i sum_taps(const qb_depthwise_row_s8 *row,
-                                                              const int8_t *const *window, size_t block,
-                                                              size_t first, size_t valid)
+                                                              const int8_t *const *x, const size_t taps,
+                                                              size_t block, size_t first, size_t valid)
 {
-    const int8_t *weights = row->weights + block * BLOCK * row->taps;
+    const int8_t *weights = row->weights + block * BLOCK * taps;
     __m256i sum = _mm256_load_si256((const __m256i *)(row->by_channel.start + block * BLOCK));
-    for (size_t t = 0; t < row->taps; t += 2, weights += 2 * BLOCK) {
+    for (size_t t = 0; t < taps; t += 2, weights += 2 * BLOCK) {
         __m128i a = _mm_setzero_si128(), b = a;
-        memcpy(&a, window[row->tap_offset[t]] + first, valid);
-        memcpy(&b, window[row->tap_offset[t + 1]] + first, valid);
-        const __m256i x = _mm256_cvtepi8_epi16(_mm_unpacklo_epi8(a, b));
+        memcpy(&a, x[t] + first, valid);
+        memcpy(&b, x[t + 1] + first, valid);
+        const __m256i pairs = _mm256_cvtepi8_epi16(_mm_unpacklo_epi8(a, b));
         const __m256i w = _mm256_cvtepi8_epi16(_mm_load_si128((const __m128i *)weights));
-        sum = _mm256_add_epi32(sum, _mm256_madd_epi16(x, w));
+        sum = _mm256_add_epi32(sum, _mm256_madd_epi16(pairs, w));
     }
     return sum;
 }
@@ -42,19 +43,32 @@ finish(const qb_depthwise_row_s8 *row, size_t p, size_t block, size_t first, siz
     }
 }
 
-static void run_row(const qb_depthwise_row_s8 *row)
+/* Every pixel of the row. Where `taps` is a constant and `x` an array of that length, the loops over taps
+ * unroll and the pointers stay in registers. */
+static inline __attribute__((always_inline)) void run_pixels(const qb_depthwise_row_s8 *row,
+                                                             const size_t taps, const int8_t **x)
 {
     const size_t blocks = qb_depthwise_blocks(row->channels);
     for (size_t p = 0; p < row->pixels; p++) {
-        const int8_t *const *window = row->columns + p * row->pixel_step;
+        for (size_t t = 0; t < taps; t++) x[t] = row->columns[p * row->pixel_step + row->tap_offset[t]];
         if (row->channels < BLOCK) {
-            finish(row, p, 0, 0, row->channels, sum_taps(row, window, 0, 0, row->channels));
+            finish(row, p, 0, 0, row->channels, sum_taps(row, x, taps, 0, 0, row->channels));
             continue;
         }
         for (size_t block = 0; block < blocks; block++) {
             const size_t first = qb_depthwise_first(block, row->channels);
-            finish(row, p, block, first, BLOCK, sum_taps(row, window, block, first, BLOCK));
+            finish(row, p, block, first, BLOCK, sum_taps(row, x, taps, block, first, BLOCK));
         }
+    }
+}
+
+static void run_row(const qb_depthwise_row_s8 *row)
+{
+    const int8_t *x[TAPS_3X3];
+    if (row->taps == TAPS_3X3) {
+        run_pixels(row, TAPS_3X3, x);
+    } else {
+        run_pixels(row, row->taps, row->window);
     }
 }
 

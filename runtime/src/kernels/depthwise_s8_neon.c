@@ -6,7 +6,7 @@
 #include "depthwise.h"
 #include "tail_neon.h"
 
-enum { BLOCK = QB_DEPTHWISE_BLOCK };
+enum { BLOCK = QB_DEPTHWISE_BLOCK, TAPS_3X3 = 10 };
 
 typedef struct block_sums {
     int32x4_t low, high;
@@ -19,18 +19,19 @@ static inline __attribute__((always_inline)) int8x8_t load(const int8_t *from, s
     return x;
 }
 
-/* The sums of one block, from channel `first` of the window's pixels on, of which `valid` may be read. */
+/* The sums of one block, from channel `first` of the pixels under its taps on, of which `valid` may be
+ * read. */
 static inline __attribute__((always_inline)) block_sums sum_taps(const qb_depthwise_row_s8 *row,
-                                                                 const int8_t *const *window, size_t block,
-                                                                 size_t first, size_t valid)
+                                                                 const int8_t *const *x, const size_t taps,
+                                                                 size_t block, size_t first, size_t valid)
 {
-    const int8_t *weights = row->weights + block * BLOCK * row->taps;
+    const int8_t *weights = row->weights + block * BLOCK * taps;
     const int32_t *start = row->by_channel.start + block * BLOCK;
     block_sums sums = {vld1q_s32(start), vld1q_s32(start + 4)};
-    for (size_t t = 0; t < row->taps; t += 2, weights += 2 * BLOCK) {
+    for (size_t t = 0; t < taps; t += 2, weights += 2 * BLOCK) {
         const int8x8x2_t w = vld2_s8(weights);
-        int16x8_t products = vmull_s8(load(window[row->tap_offset[t]] + first, valid), w.val[0]);
-        products = vmlal_s8(products, load(window[row->tap_offset[t + 1]] + first, valid), w.val[1]);
+        int16x8_t products = vmull_s8(load(x[t] + first, valid), w.val[0]);
+        products = vmlal_s8(products, load(x[t + 1] + first, valid), w.val[1]);
         sums.low = vaddw_s16(sums.low, vget_low_s16(products));
         sums.high = vaddw_s16(sums.high, vget_high_s16(products));
     }
@@ -54,19 +55,32 @@ finish(const qb_depthwise_row_s8 *row, size_t p, size_t block, size_t first, siz
     }
 }
 
-static void run_row(const qb_depthwise_row_s8 *row)
+/* Every pixel of the row. Where `taps` is a constant and `x` an array of that length, the loops over taps
+ * unroll and the pointers stay in registers. */
+static inline __attribute__((always_inline)) void run_pixels(const qb_depthwise_row_s8 *row,
+                                                             const size_t taps, const int8_t **x)
 {
     const size_t blocks = qb_depthwise_blocks(row->channels);
     for (size_t p = 0; p < row->pixels; p++) {
-        const int8_t *const *window = row->columns + p * row->pixel_step;
+        for (size_t t = 0; t < taps; t++) x[t] = row->columns[p * row->pixel_step + row->tap_offset[t]];
         if (row->channels < BLOCK) {
-            finish(row, p, 0, 0, row->channels, sum_taps(row, window, 0, 0, row->channels));
+            finish(row, p, 0, 0, row->channels, sum_taps(row, x, taps, 0, 0, row->channels));
             continue;
         }
         for (size_t block = 0; block < blocks; block++) {
             const size_t first = qb_depthwise_first(block, row->channels);
-            finish(row, p, block, first, BLOCK, sum_taps(row, window, block, first, BLOCK));
+            finish(row, p, block, first, BLOCK, sum_taps(row, x, taps, block, first, BLOCK));
         }
+    }
+}
+
+static void run_row(const qb_depthwise_row_s8 *row)
+{
+    const int8_t *x[TAPS_3X3];
+    if (row->taps == TAPS_3X3) {
+        run_pixels(row, TAPS_3X3, x);
+    } else {
+        run_pixels(row, row->taps, row->window);
     }
 }
 
