@@ -1,7 +1,7 @@
 """The commands: one module each, found by its name.
 
-A module's docstring is the command's help. `add(parser)` declares its options, `run(arguments) -> int` does it
-and returns the exit code. Modules with a leading underscore are what commands share.
+A module's docstring is the command's help. `add(parser)` declares its options; `run(arguments) -> int` does
+it and returns the exit code. Modules with a leading underscore are what commands share.
 """
 
 from __future__ import annotations
