@@ -174,6 +174,10 @@ bool qb_linear_window(qb_builder *builder, const qb_step *step, qb_linear_shape 
     };
     const int64_t high = output_length(padded_h, s->filter_h, s->dilation_h, s->stride_h);
     const int64_t wide = output_length(padded_w, s->filter_w, s->dilation_w, s->stride_w);
+    if (high < 0 || wide < 0) {
+        return qb_refuse(builder, step, "a window of %d×%d does not fit into the padded image", s->filter_h,
+                         s->filter_w);
+    }
     if (y->dims[0] != s->batch || s->out_h != high || s->out_w != wide) {
         return qb_refuse(builder, step, "output must be %d×%lld×%lld, not %d×%d×%d", s->batch,
                          (long long)high, (long long)wide, y->dims[0], s->out_h, s->out_w);
