@@ -39,12 +39,15 @@ from harness.trial import (
     accuracy_trial,
     instructions_per_inference,
     latency_trials,
+    profile_trial,
 )
 
 # Facts that must not change during a trial, and what it means when they do.
 STABLE_FACTS = {"boot_id": "the device rebooted during the trial", "governor": "the governor changed"}
 TIMED_SHARE = 0.5  # of a duration that runs must fill: feeding inputs and printing samples lie between them
 SWITCHES_PER_S = 10  # a core to itself is taken away a few times a second at most
+PROFILE_RUNS = 10
+EMULATED_PROFILE_RUNS = 2  # an emulator's times are not looked at
 MLPERF_FLOOR = 0.98  # of the float top-1, MLPerf's quality target for a quantized model
 
 
@@ -133,6 +136,9 @@ def _measure_variant(
         run_s = float(np.median(latency.runs())) / 1e9
         progress(f"instructions {variant.name}", 0, 0)
         instructions = instructions_per_inference(on.device, on.runner, variant, run_s)
+        progress(f"profile {variant.name}", 0, 0)
+        profile_runs = EMULATED_PROFILE_RUNS if on.info.emulated else PROFILE_RUNS
+        layers = profile_trial(on.device, on.runner, variant, profile_runs, run_s)
         if on.evaluation is not None:
             predictions = accuracy_trial(on.device, on.runner, variant, on.evaluation, run_s, progress)
         after = on.device.info().facts
@@ -149,7 +155,7 @@ def _measure_variant(
         cell, verdict=INVALID if reasons else VALID, reasons=tuple(reasons), warnings=tuple(warnings)
     )
     dataset = on.evaluation if predictions is not None else None
-    return Measurement(cell, on.info, processes, dataset, predictions, after)
+    return Measurement(cell, on.info, processes, dataset, predictions, after, layers)
 
 
 def _cell(

@@ -8,12 +8,14 @@ for old runs.
 from __future__ import annotations
 
 import json
+import uuid
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 
 import numpy as np
 
 from devices import DeviceInfo
+from harness.runner_events import NodeTime
 
 VALID, INVALID, FAILED = "valid", "invalid", "failed"
 
@@ -144,6 +146,7 @@ class Measurement:
     """A cell with the raw data it was computed from, committed to the store as one.
 
     info: the device, with its facts (governor, boot_id, …) before the trial; after: its facts afterwards.
+    layers: the profile, every node in execution order.
     """
 
     cell: Cell
@@ -152,14 +155,24 @@ class Measurement:
     dataset: EvaluationSet | None = None
     predictions: Predictions | None = None
     after: dict[str, str] = field(default_factory=dict)
+    layers: Sequence[NodeTime] = ()
+
+
+def _new_uuid() -> str:
+    return uuid.uuid4().hex
 
 
 @dataclass(frozen=True)
 class RunRecord:
-    """One call of `bench run`. started: ISO 8601 UTC. settings, environment: what a repetition needs."""
+    """One call of `bench run`. started: ISO 8601 UTC. settings, environment: what a repetition needs.
+
+    release: the label under which the run is compared. uuid: the run's identity in every database it gets to.
+    """
 
     started: str
     bench_version: str
     runtime_sha256: str
     settings: dict[str, object] = field(default_factory=dict)
     environment: dict[str, str] = field(default_factory=dict)
+    release: str | None = None
+    uuid: str = field(default_factory=_new_uuid)

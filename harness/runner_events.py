@@ -9,6 +9,7 @@ An event's schema is its dataclass: the annotation of each field is its check.
 from __future__ import annotations
 
 import json
+import statistics
 from dataclasses import dataclass
 from typing import Annotated, get_type_hints
 
@@ -148,6 +149,10 @@ class NodeTime:
     macs: Count
     bytes: Count
     ns: Counts
+
+    @property
+    def median_ns(self) -> float:
+        return statistics.median(self.ns)
 
 
 @dataclass(frozen=True)

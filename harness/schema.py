@@ -2,6 +2,7 @@
 
     runs 1—n cells n—1 devices          a cell: one model and variant on one device
     cells 1—n processes                 the timed runs, raw
+    cells 1—n layers                    the profile: every node, its timed runs, raw
     cells 1—0..1 predictions n—1 datasets   top-k of every sample; the samples' names and labels
 
 A column of `cells` has the name of the field of `Cell` that it holds. Arrays are zlib-compressed
@@ -10,6 +11,8 @@ little-endian bytes.
 
 from __future__ import annotations
 
+import json
+import uuid
 from collections.abc import Callable
 
 import sqlalchemy as sa
@@ -36,6 +39,10 @@ RUNS = sa.Table(
     sa.Column("runtime_sha256", sa.Text, nullable=False),
     sa.Column("settings", sa.JSON, nullable=False),
     sa.Column("environment", sa.JSON, nullable=False),
+    sa.Column("release", sa.Text),
+    sa.Column("uuid", sa.Text, nullable=False, server_default=""),
+    sa.Index("ix_runs_uuid", "uuid", unique=True),
+    sa.Index("ix_runs_release", "release"),
 )
 
 DEVICES = sa.Table(
@@ -87,6 +94,7 @@ CELLS = sa.Table(
     sa.Column("facts_before", sa.JSON, nullable=False),  # of the device: governor, boot_id, …
     sa.Column("facts_after", sa.JSON, nullable=False),
     sa.UniqueConstraint("run_id", "device_id", "model", "variant"),
+    sa.Index("ix_cells_model_variant", "model", "variant"),
 )
 
 PROCESSES = sa.Table(
@@ -108,6 +116,20 @@ PROCESSES = sa.Table(
     sa.Column("wall_s", sa.Float, nullable=False),
 )
 
+LAYERS = sa.Table(
+    "layers",
+    METADATA,
+    _key("cell_id", primary_key=True),
+    sa.Column("index", sa.Integer, primary_key=True),  # in execution order
+    sa.Column("name", sa.Text, nullable=False),
+    sa.Column("op", sa.Text, nullable=False),
+    sa.Column("arithmetic", sa.Text, nullable=False),
+    sa.Column("kernel", sa.Text, nullable=False),
+    sa.Column("macs", sa.BigInteger, nullable=False),
+    sa.Column("bytes", sa.BigInteger, nullable=False),
+    sa.Column("ns", sa.LargeBinary, nullable=False),  # int64, zlib
+)
+
 PREDICTIONS = sa.Table(
     "predictions",
     METADATA,
@@ -118,8 +140,33 @@ PREDICTIONS = sa.Table(
     sa.Column("scores", sa.LargeBinary, nullable=False),  # float32 (n, k), zlib
 )
 
-# MIGRATIONS[i] lifts a database from version i + 1 to i + 2; a new one is made as METADATA says.
-MIGRATIONS: list[Callable[[sa.Connection], None]] = []
+
+def _identities_releases_and_layers(connection: sa.Connection) -> None:
+    """Version 2: a run has a uuid and a release label, a cell its profile."""
+    connection.exec_driver_sql("ALTER TABLE runs ADD COLUMN release TEXT")
+    connection.exec_driver_sql("ALTER TABLE runs ADD COLUMN uuid TEXT DEFAULT '' NOT NULL")
+    connection.exec_driver_sql(
+        "CREATE TABLE layers ("
+        "cell_id INTEGER NOT NULL REFERENCES cells (id), "
+        '"index" INTEGER NOT NULL, name TEXT NOT NULL, op TEXT NOT NULL, arithmetic TEXT NOT NULL, '
+        "kernel TEXT NOT NULL, macs BIGINT NOT NULL, bytes BIGINT NOT NULL, "
+        f"ns {sa.LargeBinary().compile(connection.dialect)} NOT NULL, "
+        'PRIMARY KEY (cell_id, "index"))'
+    )
+    runs = sa.table("runs", *(sa.column(name) for name in ("id", "started", "settings", "uuid")))
+    for row in connection.execute(runs.select()).all():
+        # Derived from the row, so that two copies of one database give their runs the same identities.
+        name = json.dumps([row.id, row.started, str(row.settings)])
+        identity = uuid.uuid5(uuid.NAMESPACE_OID, name).hex
+        connection.execute(runs.update().where(runs.c.id == row.id).values(uuid=identity))
+    connection.exec_driver_sql("CREATE UNIQUE INDEX ix_runs_uuid ON runs (uuid)")
+    connection.exec_driver_sql("CREATE INDEX ix_runs_release ON runs (release)")
+    connection.exec_driver_sql("CREATE INDEX ix_cells_model_variant ON cells (model, variant)")
+
+
+# MIGRATIONS[i] lifts a database from version i + 1 to i + 2; a new one is made as METADATA says. A migration
+# is written in SQL of its own, because METADATA goes on changing.
+MIGRATIONS: list[Callable[[sa.Connection], None]] = [_identities_releases_and_layers]
 
 
 def prepare(connection: sa.Connection) -> None:

@@ -21,7 +21,8 @@ import sqlalchemy as sa
 
 from harness.errors import BenchError, FormatError, UsageError
 from harness.results import Cell, EvaluationSet, Latency, LatencySample, Measurement, Predictions, RunRecord
-from harness.schema import CELLS, DATASETS, DEVICES, PREDICTIONS, PROCESSES, RUNS, prepare
+from harness.runner_events import NodeTime
+from harness.schema import CELLS, DATASETS, DEVICES, LAYERS, PREDICTIONS, PROCESSES, RUNS, prepare
 from harness.text import clean
 
 DEFAULT_PATH = Path("results") / "quantbench.db"
@@ -30,6 +31,7 @@ MAX_BLOB_BYTES = 1 << 30
 
 _DEVICE_FIELDS = ("arch", "cpu", "emulated")  # of a cell, kept in `devices`
 _CELL_FIELDS = [f.name for f in fields(Cell) if f.name not in ("device", "latency_ms", *_DEVICE_FIELDS)]
+_LAYER_FIELDS = [f.name for f in fields(NodeTime) if f.name != "ns"]
 _PROCESS_FIELDS = [f.name for f in fields(LatencySample) if f.name != "ns"]
 
 
@@ -124,6 +126,15 @@ class Store:
                 for row in connection.execute(query).mappings()
             ]
 
+    def layers(self, cell_id: int) -> list[NodeTime]:
+        """The profile of a cell: every node in execution order; empty where none was made."""
+        with self._reading() as connection:
+            query = LAYERS.select().where(LAYERS.c.cell_id == cell_id).order_by(LAYERS.c.index)
+            return [
+                NodeTime(ns=tuple(_array(row["ns"], "<i8").tolist()), **{f: row[f] for f in _LAYER_FIELDS})
+                for row in connection.execute(query).mappings()
+            ]
+
     def predictions(self, cell_id: int) -> tuple[EvaluationSet, Predictions] | None:
         """Top-k of every sample of a cell, and the samples' names and labels; None where none were made."""
         query = (
@@ -197,6 +208,9 @@ class RunWriter:
             for process in measurement.processes:
                 row = {name: getattr(process, name) for name in _PROCESS_FIELDS}
                 _insert(connection, PROCESSES, row | {"cell_id": cell_id, "ns": _blob(process.ns, "<i8")})
+            for node in measurement.layers:
+                row = {name: getattr(node, name) for name in _LAYER_FIELDS}
+                _insert(connection, LAYERS, row | {"cell_id": cell_id, "ns": _blob(node.ns, "<i8")})
             if measurement.predictions is not None:
                 _insert_predictions(connection, cell_id, measurement.dataset, measurement.predictions)
         self.run_id = run_id  # only once it is committed

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import textwrap
 import time
+import uuid
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -19,9 +20,12 @@ from devices import DeviceInfo
 from harness import schema, store
 from harness.errors import FormatError, UsageError
 from harness.results import Cell, EvaluationSet, Latency, LatencySample, Measurement, Predictions, RunRecord
+from harness.runner_events import NodeTime
 from harness.store import Store
 
-RUN = RunRecord("2026-01-02T03:04:05+00:00", "0.1.0", "cd" * 32, {"trial": "quick"}, {"python": "3.11"})
+RUN = RunRecord(
+    "2026-01-02T03:04:05+00:00", "0.1.0", "cd" * 32, {"trial": "quick"}, {"python": "3.11"}, "v1.0"
+)
 INFO = DeviceInfo("pi4", "ssh", "aarch64", "cortex-a72", False, {"governor": "performance", "boot_id": "x"})
 CELL = Cell(
     device="pi4", arch="aarch64", cpu="cortex-a72", emulated=False, core=3, model="tiny", variant="int8",
@@ -31,6 +35,14 @@ CELL = Cell(
     peak_memory_bytes=2**33, energy_mj=None, model_sha256="ef" * 32,
 )  # fmt: skip
 DATASET = EvaluationSet("pets", "ab" * 32, ("a.png", "größe\n.png"), np.array([1, 0], np.int32))
+
+
+def another_run() -> RunRecord:
+    return replace(RUN, uuid=uuid.uuid4().hex)
+
+
+def node(index: int) -> NodeTime:
+    return NodeTime(index, f"conv{index}", "CONV_2D", "int8", "neon", 2**40, 2**33, (2**41, 5 + index))
 
 
 def process(turn: int) -> LatencySample:
@@ -43,7 +55,10 @@ def measurement(model: str = "tiny") -> Measurement:
         np.array([[1, 2], [3, 0]], np.int32), np.array([[0.9, 0.1], [0.5, 0.25]], np.float32)
     )
     cell = replace(CELL, model=model)
-    return Measurement(cell, INFO, [process(0), process(1)], DATASET, predictions, {"governor": "powersave"})
+    return Measurement(
+        cell, INFO, [process(0), process(1)], DATASET, predictions, {"governor": "powersave"},
+        [node(0), node(1)],
+    )  # fmt: skip
 
 
 @pytest.fixture
@@ -68,6 +83,7 @@ def test_everything_comes_back(path):
         first, second = again.processes(cell_id)
         np.testing.assert_array_equal(second.ns, process(1).ns)
         assert replace(first, ns=None) == replace(process(0), ns=None)
+        assert again.layers(cell_id) == [node(0), node(1)]
         dataset, predictions = again.predictions(cell_id)
         assert (dataset.name, dataset.sha256, dataset.ids) == (DATASET.name, DATASET.sha256, DATASET.ids)
         np.testing.assert_array_equal(dataset.labels, DATASET.labels)
@@ -99,7 +115,7 @@ def test_one_process_has_no_interval(path):
 def test_cells_share_their_run_device_and_dataset(path):
     with Store.open(path) as opened:
         for models in (("a", "b"), ("c",)):
-            writer = opened.new_run(RUN)
+            writer = opened.new_run(another_run())
             for model in models:
                 writer.add(measurement(model))
         assert [[c.model for c in opened.cells(run).values()] for run in opened.runs()] == [["a", "b"], ["c"]]
@@ -266,7 +282,7 @@ def test_a_reader_does_not_wait_for_a_writer(path):
 def test_two_writers_lose_nothing(path):
     def write(name: str) -> None:
         with Store.open(path) as opened:
-            writer = opened.new_run(RUN)
+            writer = opened.new_run(another_run())
             for n in range(10):
                 writer.add(measurement(f"{name}{n}"))
 
@@ -278,37 +294,76 @@ def test_two_writers_lose_nothing(path):
 
 # --- migrations ---
 
+VERSION_1 = Path(__file__).parent / "golden" / "results_v1.db"  # written by the program of that version
+
+
+def shape(path: Path) -> dict:
+    """Every table's columns and indexes, as the database has them."""
+    inspector = sa.inspect(sa.create_engine(f"sqlite:///{path}"))
+    return {
+        table: (
+            {
+                column["name"]: (str(column["type"]), column["nullable"])
+                for column in inspector.get_columns(table)
+            },
+            inspector.get_pk_constraint(table)["constrained_columns"],
+            sorted((index["name"], *index["column_names"]) for index in inspector.get_indexes(table)),
+        )
+        for table in inspector.get_table_names()
+    }
+
+
+def test_a_database_of_version_1_is_lifted(path):
+    path.parent.mkdir()
+    path.write_bytes(VERSION_1.read_bytes())
+    with Store.open(path) as opened:
+        first, second = opened.runs().values()
+        assert first.uuid
+        assert first.uuid != second.uuid
+        assert (first.release, first.settings) == (None, RUN.settings)
+        cell_id, broken_id = opened.cells(1)
+        assert opened.cells(1)[cell_id] == CELL
+        assert opened.cells(1)[broken_id].verdict == "failed"
+        np.testing.assert_array_equal(opened.processes(cell_id)[1].ns, process(1).ns)
+        assert opened.layers(cell_id) == []
+        assert opened.predictions(cell_id)[0].ids == DATASET.ids
+        opened.new_run(another_run()).add(measurement())
+    copy = path.with_name("copy.db")
+    copy.write_bytes(VERSION_1.read_bytes())
+    with Store.open(copy) as opened:
+        assert list(opened.runs().values()) == [first, second]
+
+
+def test_a_lifted_database_has_the_shape_of_a_new_one(path):
+    path.parent.mkdir()
+    path.write_bytes(VERSION_1.read_bytes())
+    Store.open(path).close()
+    fresh = path.with_name("fresh.db")
+    Store.open(fresh).close()
+    assert shape(path) == shape(fresh)
+
 
 def test_an_older_database_is_lifted_once(path, monkeypatch):
-    with Store.open(path) as opened:
-        writer = opened.new_run(RUN)
-        writer.add(measurement())
+    Store.open(path).close()
     calls = []
-
-    def add_column(connection: sa.Connection) -> None:
-        calls.append(1)
-        connection.exec_driver_sql("ALTER TABLE runs ADD COLUMN release TEXT")
-
-    monkeypatch.setattr(schema, "MIGRATIONS", [add_column])
+    monkeypatch.setattr(schema, "MIGRATIONS", [*schema.MIGRATIONS, lambda connection: calls.append(1)])
     for _ in range(2):
-        with Store.open(path) as opened:
-            assert list(opened.cells(writer.run_id).values()) == [CELL]
+        Store.open(path).close()
     assert calls == [1]
-    assert count(path, "schema_version WHERE version = 2") == 1
 
 
 def test_a_failed_migration_changes_nothing(path, monkeypatch):
-    Store.open(path).close()
+    path.parent.mkdir()
+    path.write_bytes(VERSION_1.read_bytes())
+    before = shape(path)
 
     def fails_midway(connection: sa.Connection) -> None:
-        connection.exec_driver_sql("ALTER TABLE runs ADD COLUMN release TEXT")
-        connection.exec_driver_sql("ALTER TABLE nothing ADD COLUMN release TEXT")
+        connection.exec_driver_sql("ALTER TABLE runs ADD COLUMN colour TEXT")
+        connection.exec_driver_sql("ALTER TABLE nothing ADD COLUMN colour TEXT")
 
-    monkeypatch.setattr(schema, "MIGRATIONS", [fails_midway])
+    monkeypatch.setattr(schema, "MIGRATIONS", [*schema.MIGRATIONS, fails_midway])
     refusal(UsageError, path)
-    monkeypatch.undo()
-    with Store.open(path) as opened, opened._transaction(writes=False) as connection:
-        assert "release" not in [c["name"] for c in sa.inspect(connection).get_columns("runs")]
+    assert shape(path) == before
 
 
 # --- a controller that is killed ---
