@@ -19,7 +19,7 @@ from harness.graph import OPTIONAL, Graph, Node, Tensor
 from harness.ops.windows import node_padding, window_attrs
 from harness.planner import plan
 
-SECTIONS = ("tensors", "nodes", "links", "scales", "zero_points", "strings", "data")
+SECTIONS = ("tensors", "nodes", "links", "scales", "strings", "data")
 _DTYPES = {"float32": "F32", "int8": "S8", "uint8": "U8", "int32": "S32"}
 _ACTIVATIONS = {
     None: "ACT_NONE",
@@ -70,7 +70,6 @@ class _Writer:
         self.indices = {name: i for i, name in enumerate(self._tensor_names())}
         self.links: list[int] = []
         self.scales: list[float] = []
-        self.zero_points: list[int] = []
         self.strings = bytearray()
         self.data = bytearray()
 
@@ -96,7 +95,6 @@ class _Writer:
             "nodes": np.array(nodes, kinds["node_record"]),
             "links": np.array(self.links, "<u4"),
             "scales": np.array(self.scales, "<f4"),
-            "zero_points": np.array(self.zero_points, "<i4"),
             "strings": np.frombuffer(bytes(self.strings), np.uint8),
             "data": np.frombuffer(bytes(self.data), np.uint8),
         }
@@ -134,9 +132,9 @@ class _Writer:
         first = len(self.scales)
         quant = tensor.quant if tensor.dtype != np.int32 else None  # a bias's scale follows from the others
         if quant is not None:
+            if np.any(quant.zero_point != quant.zero_point[0]):
+                raise FormatError(f"tensor '{tensor.name}' has channels with different zero points")
             self.scales += quant.scale.tolist()
-            self.zero_points += quant.zero_point.tolist()
-        axis = quant.axis if quant is not None else None
         return record(
             "tensor_record",
             name=self._string(tensor.name),
@@ -148,7 +146,8 @@ class _Writer:
             size=tensor.nbytes,
             quant_first=first,
             quant_count=len(self.scales) - first,
-            quant_axis=-1 if axis is None else axis,
+            quant_axis=-1 if quant is None or quant.axis is None else quant.axis,
+            zero_point=0 if quant is None else quant.zero_point[0],
         )
 
     def _constant(self, data: np.ndarray) -> int:

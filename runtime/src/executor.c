@@ -79,7 +79,7 @@ static void fill_tensor(qb_tensor *tensor, const qb_model *model, const qb_tenso
     tensor->quant_count = record->quant_count;
     tensor->quant_axis = record->quant_axis;
     tensor->scales = model->scales + record->quant_first;
-    tensor->zero_points = model->zero_points + record->quant_first;
+    tensor->zero_point = record->zero_point;
     /* Kernels never write to constants: no node has one as its output (model_check.c). */
     const uint8_t *base = record->kind == QB_CONSTANT ? model->data : arena;
     tensor->data = (void *)(uintptr_t)(base + record->offset);
@@ -212,7 +212,7 @@ static qb_view view_of(const qb_tensor *tensor)
         .data = tensor->data,
         .size = tensor->size,
         .scale = tensor->quant_count == 1 ? tensor->scales[0] : 0.0f,
-        .zero_point = tensor->quant_count == 1 ? tensor->zero_points[0] : 0,
+        .zero_point = tensor->zero_point,
     };
     for (int i = 0; i < QB_MAX_RANK; i++) view.dims[i] = tensor->dims[i];
     return view;

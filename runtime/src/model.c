@@ -62,7 +62,7 @@ static bool check_header(const qb_model *model, qb_error *error)
 static bool check_sections(const qb_model *model, qb_error *error)
 {
     static const uint64_t record_sizes[QB_SECTION_COUNT] = {
-        sizeof(qb_tensor_record), sizeof(qb_node_record), sizeof(uint32_t), sizeof(float), sizeof(int32_t), 1, 1,
+        sizeof(qb_tensor_record), sizeof(qb_node_record), sizeof(uint32_t), sizeof(float), 1, 1,
     };
     uint64_t end = sizeof(qb_model_header);
     for (int i = 0; i < QB_SECTION_COUNT; i++) {
@@ -74,11 +74,7 @@ static bool check_sections(const qb_model *model, qb_error *error)
         }
         end = section->offset + section->count * record_sizes[i];
     }
-    const qb_section *sections = model->header->sections;
-    if (sections[QB_SECTION_SCALES].count != sections[QB_SECTION_ZERO_POINTS].count) {
-        return qb_fail(error, "%s: scales and zero points differ in number", model->path);
-    }
-    const qb_section *strings = &sections[QB_SECTION_STRINGS];
+    const qb_section *strings = &model->header->sections[QB_SECTION_STRINGS];
     if (strings->count == 0 || model->bytes[strings->offset + strings->count - 1] != 0) {
         return qb_fail(error, "%s: the strings do not end in NUL", model->path);
     }
@@ -110,8 +106,7 @@ static void locate_sections(qb_model *model)
     model->links = (const uint32_t *)at[QB_SECTION_LINKS];
     model->link_count = (uint32_t)sections[QB_SECTION_LINKS].count;
     model->scales = (const float *)at[QB_SECTION_SCALES];
-    model->zero_points = (const int32_t *)at[QB_SECTION_ZERO_POINTS];
-    model->quant_count = (uint32_t)sections[QB_SECTION_SCALES].count;
+    model->scale_count = (uint32_t)sections[QB_SECTION_SCALES].count;
     model->strings = (const char *)at[QB_SECTION_STRINGS];
     model->strings_size = (uint32_t)sections[QB_SECTION_STRINGS].count;
     model->data = at[QB_SECTION_DATA];

@@ -29,9 +29,8 @@ struct qb_model {
     uint32_t node_count;
     const uint32_t *links;
     uint32_t link_count;
-    const float *scales; /* [quant_count] */
-    const int32_t *zero_points;
-    uint32_t quant_count;
+    const float *scales;
+    uint32_t scale_count;
     const char *strings; /* the last byte is NUL */
     uint32_t strings_size;
     const uint8_t *data;

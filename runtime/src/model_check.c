@@ -51,23 +51,25 @@ static bool check_quantization(const qb_model *model, qb_error *error, uint32_t 
 {
     const qb_tensor_record *tensor = &model->tensors[index];
     const uint32_t count = tensor->quant_count;
-    if (!spans(tensor->quant_first, count, model->quant_count)) {
+    if (!spans(tensor->quant_first, count, model->scale_count)) {
         return tensor_fails(model, error, index, "its quantization lies outside the table");
     }
     const bool per_channel = tensor->quant_axis >= 0;
     const bool fits = per_channel ? tensor->quant_axis < tensor->rank &&
                                         count == (uint32_t)tensor->dims[tensor->quant_axis]
                                   : tensor->quant_axis == -1 && count <= 1;
-    if (!fits || (tensor->dtype == QB_F32 && count != 0)) {
+    if (!fits || (tensor->dtype == QB_F32 && count != 0) || (count == 0 && tensor->zero_point != 0)) {
         return tensor_fails(model, error, index, "its number of scales does not fit");
     }
     const int32_t low = tensor->dtype == QB_S8 ? -128 : 0;
     const int32_t high = tensor->dtype == QB_S8 ? 127 : tensor->dtype == QB_U8 ? 255 : 0;
+    if (tensor->zero_point < low || tensor->zero_point > high) {
+        return tensor_fails(model, error, index, "its zero point is out of range");
+    }
     for (uint32_t i = 0; i < count; i++) {
         const float scale = model->scales[tensor->quant_first + i];
-        const int32_t zero_point = model->zero_points[tensor->quant_first + i];
-        if (!isfinite(scale) || scale <= 0.0f || zero_point < low || zero_point > high) {
-            return tensor_fails(model, error, index, "a scale or zero point is out of range");
+        if (!isfinite(scale) || scale <= 0.0f) {
+            return tensor_fails(model, error, index, "a scale is out of range");
         }
     }
     return true;

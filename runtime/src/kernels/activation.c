@@ -41,8 +41,8 @@ static bool prepare(qb_builder *builder, qb_step *step, uint8_t activation)
     if (op == NULL) return false;
     op->range_f32 = qb_activation_range_f32(activation);
     if (in->dtype == QB_S8) {
-        op->in_zero_point = in->zero_points[0];
-        op->out_zero_point = out->zero_points[0];
+        op->in_zero_point = in->zero_point;
+        op->out_zero_point = out->zero_point;
         op->rescale = qb_quantize_multiplier(in->scales[0] / out->scales[0]); /* in f32, as TFLite does */
         op->range_s8 = qb_activation_range_s8(activation, out);
     }

@@ -51,7 +51,7 @@ bool qb_same_shape(const qb_tensor *a, const qb_tensor *b)
 bool qb_same_quantization(const qb_tensor *a, const qb_tensor *b)
 {
     return a->quant_count == 1 && b->quant_count == 1 && a->scales[0] == b->scales[0] &&
-           a->zero_points[0] == b->zero_points[0];
+           a->zero_point == b->zero_point;
 }
 
 qb_range_f32 qb_activation_range_f32(uint8_t activation)
@@ -68,7 +68,7 @@ qb_range_s8 qb_activation_range_s8(uint8_t activation, const qb_tensor *out)
 {
     const qb_range_f32 real = qb_activation_range_f32(activation);
     return (qb_range_s8){
-        .min = qb_quantize_s8(real.min, out->scales[0], out->zero_points[0]),
-        .max = qb_quantize_s8(real.max, out->scales[0], out->zero_points[0]),
+        .min = qb_quantize_s8(real.min, out->scales[0], out->zero_point),
+        .max = qb_quantize_s8(real.max, out->scales[0], out->zero_point),
     };
 }

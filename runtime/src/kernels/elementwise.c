@@ -152,9 +152,9 @@ static elementwise *prepare(qb_builder *builder, qb_step *step)
     if (op == NULL || !set_shape(builder, step, op)) return NULL;
     const uint8_t activation = step->node->activation;
     if (step->in[0]->dtype == QB_S8) {
-        op->a.zero_point = step->in[0]->zero_points[0];
-        op->b.zero_point = step->in[1]->zero_points[0];
-        op->out_zero_point = step->out[0]->zero_points[0];
+        op->a.zero_point = step->in[0]->zero_point;
+        op->b.zero_point = step->in[1]->zero_point;
+        op->out_zero_point = step->out[0]->zero_point;
         op->range_s8 = qb_activation_range_s8(activation, step->out[0]);
     }
     op->range_f32 = qb_activation_range_f32(activation);

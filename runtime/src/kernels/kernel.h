@@ -31,7 +31,7 @@ typedef struct qb_tensor {
     uint32_t quant_count;
     int32_t quant_axis;
     const float *scales;        /* [quant_count] */
-    const int32_t *zero_points; /* [quant_count] */
+    int32_t zero_point;         /* 0 unless quant_count > 0 */
 } qb_tensor;
 
 /* One node, ready to run. */

@@ -15,10 +15,8 @@ static bool check_weights(qb_builder *builder, const qb_step *step, const qb_lin
         return qb_refuse(builder, step, "weights '%s' need one scale, or one for each of %d channels",
                          w->name, op->shape.out_c);
     }
-    for (uint32_t i = 0; i < w->quant_count; i++) {
-        if (w->zero_points[i] != 0) {
-            return qb_refuse(builder, step, "weights '%s' have a zero point that is not 0", w->name);
-        }
+    if (w->zero_point != 0) {
+        return qb_refuse(builder, step, "weights '%s' have a zero point that is not 0", w->name);
     }
     return true;
 }
@@ -59,8 +57,8 @@ static bool prepare_s8(qb_builder *builder, qb_step *step, qb_linear *op, int ch
     if (!qb_check_elementary(builder, step)) return false;
     if (!check_weights(builder, step, op, channel_axis) || !check_sums(builder, step, op, op->bias))
         return false;
-    op->input_zero = x->zero_points[0];
-    op->output_zero = y->zero_points[0];
+    op->input_zero = x->zero_point;
+    op->output_zero = y->zero_point;
     op->output_range = qb_activation_range_s8(step->node->activation, y);
 
     qb_multiplier *factors = qb_alloc(builder, (size_t)op->shape.out_c * sizeof *factors);

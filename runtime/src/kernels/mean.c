@@ -111,8 +111,8 @@ static mean *new_mean(qb_builder *builder, const qb_step *step, const bool *redu
 static void set_rescale(const qb_step *step, mean *op)
 {
     const qb_tensor *in = step->in[0], *out = step->out[0];
-    op->in_zero_point = in->zero_points[0];
-    op->out_zero_point = out->zero_points[0];
+    op->in_zero_point = in->zero_point;
+    op->out_zero_point = out->zero_point;
     qb_multiplier factor = qb_quantize_multiplier((double)in->scales[0] / (double)out->scales[0]);
     int shift = 63 - __builtin_clzll(op->reduced);
     if (shift > 31 + factor.shift) shift = 31 + factor.shift;

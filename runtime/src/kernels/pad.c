@@ -70,7 +70,7 @@ bool qb_prepare_PAD(qb_builder *builder, qb_step *step)
     size_t stride = out->size / out->count;
     op->rank = in->rank;
     op->row_size = stride * (size_t)in->dims[in->rank - 1];
-    op->fill = in->dtype == QB_S8 ? out->zero_points[0] : 0;
+    op->fill = in->dtype == QB_S8 ? out->zero_point : 0;
     for (int d = in->rank - 1; d >= 0; d--) {
         op->dims[d] = (size_t)in->dims[d];
         op->strides[d] = stride;

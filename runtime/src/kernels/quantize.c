@@ -8,7 +8,7 @@ static void quantize(const qb_step *step)
     const float *in = step->in[0]->data;
     int8_t *values = out->data;
     for (size_t i = 0; i < out->count; i++) {
-        values[i] = (int8_t)qb_quantize_s8(in[i], out->scales[0], out->zero_points[0]);
+        values[i] = (int8_t)qb_quantize_s8(in[i], out->scales[0], out->zero_point);
     }
 }
 
@@ -34,7 +34,7 @@ static void dequantize(const qb_step *step)
     const qb_tensor *in = step->in[0];
     const int8_t *values = in->data;
     float *out = step->out[0]->data;
-    for (size_t i = 0; i < in->count; i++) out[i] = (float)(values[i] - in->zero_points[0]) * in->scales[0];
+    for (size_t i = 0; i < in->count; i++) out[i] = (float)(values[i] - in->zero_point) * in->scales[0];
 }
 
 static bool check_tensors(qb_builder *builder, const qb_step *step, uint8_t in_dtype, uint8_t out_dtype)
@@ -54,8 +54,8 @@ static bool prepare_requantize(qb_builder *builder, qb_step *step)
     requantize *op = qb_alloc(builder, sizeof *op);
     if (op == NULL) return false;
     const qb_tensor *in = step->in[0], *out = step->out[0];
-    op->in_zero_point = in->zero_points[0];
-    op->out_zero_point = out->zero_points[0];
+    op->in_zero_point = in->zero_point;
+    op->out_zero_point = out->zero_point;
     op->rescale = qb_quantize_multiplier((double)in->scales[0] / (double)out->scales[0]);
     step->state = op;
     step->run = run_requantize;

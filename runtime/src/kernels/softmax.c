@@ -82,7 +82,7 @@ static bool tabulate_exps(softmax *op, double beta, double scale)
 static bool prepare_s8(qb_builder *builder, qb_step *step, softmax *op)
 {
     const qb_tensor *out = step->out[0];
-    if (out->scales[0] != 1.0f / 256.0f || out->zero_points[0] != -128) {
+    if (out->scales[0] != 1.0f / 256.0f || out->zero_point != -128) {
         return qb_refuse(builder, step, "the output's scale is not 1/256 or its zero point not -128");
     }
     if (!tabulate_exps(op, (double)op->beta, (double)step->in[0]->scales[0])) {
