@@ -34,6 +34,12 @@ _CELL_FIELDS = [f.name for f in fields(Cell) if f.name not in ("device", "latenc
 _LAYER_FIELDS = [f.name for f in fields(NodeTime) if f.name != "ns"]
 _PROCESS_FIELDS = [f.name for f in fields(LatencySample) if f.name != "ns"]
 
+_CELLS_WITH_DEVICES = (
+    sa.select(CELLS, DEVICES.c.name.label("device"), *(DEVICES.c[f] for f in _DEVICE_FIELDS))
+    .join(DEVICES, CELLS.c.device_id == DEVICES.c.id)
+    .order_by(CELLS.c.id)
+)
+
 
 class Store:
     """An open results database. Use `Store.open`; close it, or use it in a `with` statement."""
@@ -102,14 +108,18 @@ class Store:
 
     def cells(self, run_id: int) -> dict[int, Cell]:
         """The cells of a run by their id, in the order they were measured."""
-        query = (
-            sa.select(CELLS, DEVICES.c.name.label("device"), *(DEVICES.c[f] for f in _DEVICE_FIELDS))
-            .join(DEVICES, CELLS.c.device_id == DEVICES.c.id)
-            .where(CELLS.c.run_id == run_id)
-            .order_by(CELLS.c.id)
+        with self._reading() as connection:
+            rows = connection.execute(_CELLS_WITH_DEVICES.where(CELLS.c.run_id == run_id)).mappings()
+            return {row["id"]: _cell(row) for row in rows}
+
+    def history(self, device: str, model: str, variant: str) -> list[tuple[int, int, Cell]]:
+        """Run id, cell id and cell of every measurement of one variant on one device, oldest first."""
+        query = _CELLS_WITH_DEVICES.where(
+            CELLS.c.model == model, CELLS.c.variant == variant, DEVICES.c.name == device
         )
         with self._reading() as connection:
-            return {row["id"]: _cell(row) for row in connection.execute(query).mappings()}
+            rows = connection.execute(query).mappings()
+            return [(row["run_id"], row["id"], _cell(row)) for row in rows]
 
     def facts(self, cell_id: int) -> tuple[dict[str, str], dict[str, str]]:
         """The device's facts before and after the trial of a cell."""
