@@ -15,37 +15,70 @@ from collections.abc import Mapping
 import numpy as np
 
 from harness.errors import FormatError
+from harness.formats import runtime_ops
 from harness.graph import OPTIONAL, Graph, Node, Quantization
+from harness.quantize import stages
 from harness.quantize.calibrate import Range, activation_quantization
 from harness.quantize.weights import CHANNEL_AXIS, channel_scales, quantize_weights, safe_scales
 
 SAME_SCALE = {"AveragePool2D", "MaxPool2D", "Reshape", "Pad", "Concatenation"}
 OPERANDS = {"Add", "Sub", "Mul"}
+CONVERSIONS = {"Quantize", "Dequantize"}
 SOFTMAX_OUTPUT = Quantization(np.float32(1 / 256), np.int32(-128))
 
 
-def quantize(graph: Graph, ranges: Mapping[str, Range]) -> Graph:
-    """The int8 form of an optimized float graph.
+def quantize(graph: Graph, ranges: Mapping[str, Range], stage: int = stages.INTEGER_EDGES) -> Graph:
+    """The int8 form of an optimized float graph, or what it is after an earlier stage (`stages.py`).
 
-    ranges: of the graph's inputs and every node output. Raises FormatError where one is missing or infinite.
+    ranges: of the graph's inputs and every node output. Float ops without an int8 kernel stay as they are,
+    which only the last stage refuses. Raises FormatError naming a tensor whose range is missing or infinite,
+    or the node that cannot be quantized.
     """
     graph = graph.clone()
-    quants = _activation_quants(graph, ranges)
-    for name, quant in quants.items():
-        graph.tensors[name].dtype = np.dtype(np.int8)
-        graph.tensors[name].quant = quant
-    for node in graph.nodes:
+    nodes = [node for node in graph.nodes if _convertible(graph, node)]
+    stages.around_each_op(graph, nodes, _activation_quants(graph, nodes, ranges))
+    for node in nodes:
         if node.op in CHANNEL_AXIS:
             _quantize_weighted(graph, node)
         elif node.op in OPERANDS:
             node.inputs = [_quantize_operand(graph, name) for name in node.inputs]
+    if stage >= stages.WITHOUT_PAIRS:
+        stages.remove_pairs(graph)
+    if stage >= stages.INTEGER_EDGES:
+        stages.make_edges_integer(graph)
+        _refuse_float(graph)
     graph.drop_unused_tensors()
     return graph.verify()
 
 
-def _activation_quants(graph: Graph, ranges: Mapping[str, Range]) -> dict[str, Quantization]:
-    """One quantization for every activation, shared within each group that must agree."""
-    group_of = _groups(graph)
+def _convertible(graph: Graph, node: Node) -> bool:
+    """Whether the runtime has the op in int8 and all that it reads and writes while running is float."""
+    if (
+        node.op in CONVERSIONS
+        or node.op not in runtime_ops()
+        or "int8" not in runtime_ops()[node.op].arithmetics
+    ):
+        return False
+    tensors = [graph.tensors[name] for name in (*node.inputs, *node.outputs) if name != OPTIONAL]
+    return all(t.dtype == np.float32 and t.quant is None for t in tensors if not t.is_const)
+
+
+def _refuse_float(graph: Graph) -> None:
+    """FormatError where a node still touches float values."""
+    for node in graph.nodes:
+        touched = {graph.tensors[name].dtype for name in (*node.inputs, *node.outputs) if name != OPTIONAL}
+        if np.dtype(np.float32) in touched:
+            raise FormatError(
+                f"node '{node.name}' ({node.op}) has no int8 form, so the graph cannot be int8 as a whole; "
+                f"stage {stages.WITHOUT_PAIRS} leaves it in float"
+            )
+
+
+def _activation_quants(
+    graph: Graph, nodes: list[Node], ranges: Mapping[str, Range]
+) -> dict[str, Quantization]:
+    """One quantization for every activation of these nodes, shared within each group that must agree."""
+    group_of = _groups(graph, nodes)
     merged: dict[str, Range] = {}
     for name, group in group_of.items():
         seen = ranges.get(name)
@@ -53,22 +86,23 @@ def _activation_quants(graph: Graph, ranges: Mapping[str, Range]) -> dict[str, Q
             raise FormatError(f"calibration gave no finite range for '{name}'")
         merged[group] = merged[group].union(seen) if group in merged else seen
     quants = {group: activation_quantization(seen) for group, seen in merged.items()}
-    for node in graph.nodes:
+    for node in nodes:
         if node.op == "Softmax":
             quants[group_of[node.outputs[0]]] = SOFTMAX_OUTPUT
     return {name: quants[group] for name, group in group_of.items()}
 
 
-def _groups(graph: Graph) -> dict[str, str]:
+def _groups(graph: Graph, nodes: list[Node]) -> dict[str, str]:
     """Activation → the representative of the group that must share one quantization (union-find)."""
-    parent = {name: name for name, tensor in graph.tensors.items() if not tensor.is_const}
+    touched = [name for node in nodes for name in (*node.inputs, *node.outputs) if name != OPTIONAL]
+    parent = {name: name for name in touched if not graph.tensors[name].is_const}
 
     def find(name: str) -> str:
         while parent[name] != name:
             name = parent[name]
         return name
 
-    for node in graph.nodes:
+    for node in nodes:
         if node.op in SAME_SCALE:
             for name in node.inputs:
                 if name in parent:
