@@ -169,17 +169,35 @@ def _identities_releases_and_layers(connection: sa.Connection) -> None:
 MIGRATIONS: list[Callable[[sa.Connection], None]] = [_identities_releases_and_layers]
 
 
+def is_current(connection: sa.Connection) -> bool:
+    """Whether the database has the newest version of the tables; False for an older or an empty one.
+
+    Raises FormatError where it is not one of ours or was written by a newer program.
+    """
+    return _version(connection) == 1 + len(MIGRATIONS)
+
+
 def prepare(connection: sa.Connection) -> None:
     """Makes the tables in an empty database, or lifts an older one to the newest version; in one transaction.
 
-    Raises FormatError where the database is not one of ours or was written by a newer program.
+    Raises FormatError as `is_current` does.
     """
-    newest = 1 + len(MIGRATIONS)
-    present = sa.inspect(connection).get_table_names()
-    if not present:
+    newest, version = 1 + len(MIGRATIONS), _version(connection)
+    if version == 0:
         METADATA.create_all(connection)
         connection.execute(VERSION.insert().values(version=newest))
         return
+    for migrate in MIGRATIONS[version - 1 :]:
+        migrate(connection)
+    connection.execute(VERSION.update().values(version=newest))
+
+
+def _version(connection: sa.Connection) -> int:
+    """The version of the tables, 0 where there are none."""
+    newest = 1 + len(MIGRATIONS)
+    present = sa.inspect(connection).get_table_names()
+    if not present:
+        return 0
     versions = connection.scalars(sa.select(VERSION.c.version)).all() if VERSION.name in present else []
     if len(versions) != 1:
         raise FormatError("it is not a quantbench results database")
@@ -187,7 +205,4 @@ def prepare(connection: sa.Connection) -> None:
         raise FormatError(
             f"it has schema version {versions[0]}, this program knows {newest}: update quantbench"
         )
-    for migrate in MIGRATIONS[versions[0] - 1 :]:
-        migrate(connection)
-    if versions[0] != newest:
-        connection.execute(VERSION.update().values(version=newest))
+    return versions[0]

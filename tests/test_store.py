@@ -17,7 +17,7 @@ import pytest
 import sqlalchemy as sa
 
 from devices import DeviceInfo
-from harness import schema, store
+from harness import database, rows, schema
 from harness.errors import FormatError, UsageError
 from harness.results import Cell, EvaluationSet, Latency, LatencySample, Measurement, Predictions, RunRecord
 from harness.runner_events import NodeTime
@@ -143,13 +143,13 @@ def test_the_same_cell_twice_is_refused(path):
     with Store.open(path) as opened:
         writer = opened.new_run(RUN)
         writer.add(measurement())
-        with pytest.raises(UsageError, match="UNIQUE"):
+        with pytest.raises(UsageError, match="tiny: int8 was stored in this run already"):
             writer.add(measurement())
         assert len(opened.cells(writer.run_id)) == 1
 
 
 def test_write_ahead_log_and_foreign_keys(path):
-    with Store.open(path) as opened, opened._transaction(writes=True) as connection:
+    with Store.open(path) as opened, opened._database.transaction(writes=True) as connection:
         assert connection.exec_driver_sql("PRAGMA journal_mode").scalar() == "wal"
         with pytest.raises(sa.exc.IntegrityError, match="FOREIGN KEY"):
             connection.execute(schema.PREDICTIONS.insert().values(
@@ -221,7 +221,7 @@ def test_damaged_content_is_refused_when_read(path, change):
 
 
 def test_a_compression_bomb_is_refused(path, monkeypatch):
-    monkeypatch.setattr(store, "MAX_BLOB_BYTES", 10)
+    monkeypatch.setattr(rows, "MAX_BLOB_BYTES", 10)
     with Store.open(path) as opened:
         cell_id = opened.new_run(RUN).add(measurement())
         with pytest.raises(FormatError, match="too large"):
@@ -259,13 +259,14 @@ def test_impossible_places(tmp_path):
 
 def test_a_locked_database_is_waited_for_and_then_named(path, monkeypatch):
     Store.open(path).close()
-    monkeypatch.setattr(store, "BUSY_TIMEOUT_S", 0.3)
+    monkeypatch.setattr(database, "BUSY_TIMEOUT_S", 0.3)
     holder = sqlite3.connect(path, isolation_level=None)
-    holder.execute("BEGIN IMMEDIATE")
+    holder.execute("PRAGMA locking_mode = EXCLUSIVE")
+    holder.execute("BEGIN EXCLUSIVE")
     began = time.monotonic()
     assert "is locked by another program (waited 0.3 s)" in refusal(UsageError, path)
     assert 0.25 < time.monotonic() - began < 5
-    holder.execute("ROLLBACK")
+    holder.close()
     Store.open(path).close()
 
 
