@@ -72,28 +72,45 @@ def test_keyword_spotting(lab, tmp_path, device):
     assert cells["int8"]["top1"] >= 0.90
 
 
-@pytest.mark.parametrize("name", ["kws_ref_model", "pretrainedResnet_quant", "vww_96_int8", "ad01_int8"])
-@pytest.mark.parametrize("device", ["local", "qemu", "qemu-armv7"])
-def test_int8_files_equal_the_reference_kernels_to_the_byte(lab, tmp_path, name, device):
+DEVICES = ["local", "qemu", "qemu-armv7"]
+
+
+def outputs_of_both(lab, folder, name, device, samples):
+    """A lab file's outputs on a device and in LiteRT's reference kernels, for samples(rng, shape)."""
     from tests.support.litert import Reference
 
     path = lab / "models" / f"{name}.tflite"
     reference = Reference(path.read_bytes())
     (details,) = reference.interpreter.get_input_details()
-    rng = np.random.default_rng(0)
-    x = rng.integers(-128, 128, (5, *details["shape"][1:]), np.int8)
-    np.save(tmp_path / "x.npy", x)
-    argv = [
-        "--device",
-        device,
-        "--model",
-        path,
-        "--input",
-        tmp_path / "x.npy",
-        "--output",
-        tmp_path / "y.npy",
-    ]
-    assert bench("predict", *argv) == 0
-    for ours, sample in zip(np.load(tmp_path / "y.npy"), x, strict=True):
-        (theirs,) = reference.run(sample[None])
-        assert ours.tobytes() == theirs[0].tobytes()
+    x = samples(np.random.default_rng(0), (5, *details["shape"][1:]))
+    np.save(folder / "x.npy", x)
+    files = ["--input", folder / "x.npy", "--output", folder / "y.npy"]
+    assert bench("predict", "--device", device, "--model", path, *files) == 0
+    return np.load(folder / "y.npy"), np.concatenate([reference.run(sample[None])[0] for sample in x])
+
+
+FLOAT_FILES = ["kws_ref_model_float32", "vww_96_float", "pretrainedResnet", "ad01_fp32"]
+
+
+@pytest.mark.parametrize("name", FLOAT_FILES)
+@pytest.mark.parametrize("device", DEVICES)
+def test_float_files_agree_with_the_reference_kernels(lab, tmp_path, name, device):
+    """Keyword spotting's "float32" file has int8 weights in its convolutions: it runs hybrid, here and there."""
+
+    def uniform(rng, shape):
+        return rng.uniform(-1, 1, shape).astype(np.float32)
+
+    ours, theirs = outputs_of_both(lab, tmp_path, name, device, uniform)
+    # ad01's outputs are no probabilities: 1e-5 of their magnitude
+    bound = 1e-5 * max(1.0, float(np.abs(theirs).max()))
+    np.testing.assert_allclose(ours, theirs, rtol=0, atol=bound)
+
+
+@pytest.mark.parametrize("name", ["kws_ref_model", "pretrainedResnet_quant", "vww_96_int8", "ad01_int8"])
+@pytest.mark.parametrize("device", DEVICES)
+def test_int8_files_equal_the_reference_kernels_to_the_byte(lab, tmp_path, name, device):
+    ours, theirs = outputs_of_both(
+        lab, tmp_path, name, device, lambda rng, shape: rng.integers(-128, 128, shape, np.int8)
+    )
+    assert ours.dtype == theirs.dtype == np.int8
+    assert ours.tobytes() == theirs.tobytes()

@@ -14,13 +14,16 @@ from tests.support.linear_graphs import OPS, linear_graph, random_inputs
 LIMITS = {None: (-np.inf, np.inf), "relu": (0, np.inf), "relu6": (0, 6), "relu_n1_to_1": (-1, 1)}
 
 
-def quantize_sample(x: np.ndarray) -> tuple[np.ndarray, np.float32, int]:
-    """One sample to centred int values (q − zero_point), its scale and zero point, as hybrid.h specifies."""
+def quantize_sample(x: np.ndarray, symmetric: bool) -> tuple[np.ndarray, np.float32]:
+    """One sample to centred int values (q − zero_point) and its scale, as hybrid.h specifies."""
     low, high = np.float32(min(x.min(), 0)), np.float32(max(x.max(), 0))
+    if symmetric:
+        scale = max(high, -low) / np.float32(127)
+        return np.rint(x * (np.float32(1) / scale)).astype(np.int64), scale
     scale = high / np.float32(255) - low / np.float32(255)
     zero_point = min(127, int(np.rint(np.float32(-128) - low / scale)))
     q = np.rint(x * (np.float32(1) / scale)).astype(np.int64) + zero_point
-    return np.clip(q, -128, 127) - zero_point, scale, zero_point
+    return np.clip(q, -128, 127) - zero_point, scale
 
 
 def integer_window_sums(node: Node, x: np.ndarray, w: np.ndarray) -> np.ndarray:
@@ -48,7 +51,7 @@ def expected_output(graph: Graph, node: Node, x: np.ndarray) -> np.ndarray:
     w = weights.data.astype(np.int64)
     outputs = []
     for sample in x:
-        q, scale, _ = quantize_sample(sample)
+        q, scale = quantize_sample(sample, symmetric=not weights.quant.per_channel)
         sums = q @ w.T if node.op == "FullyConnected" else integer_window_sums(node, q, w)
         outputs.append(sums.astype(np.float32) * (scale * weights.quant.scale) + bias)
     low, high = LIMITS[node.attrs["activation"]]

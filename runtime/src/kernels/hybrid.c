@@ -58,10 +58,15 @@ static void find_range(const float *x, size_t count, float *smallest, float *lar
     *largest = high[0];
 }
 
-static qb_sample_quant choose_quant(const float *x, size_t count)
+static qb_sample_quant choose_quant(const float *x, size_t count, bool symmetric)
 {
     float low, high;
     find_range(x, count, &low, &high);
+    if (symmetric) {
+        high = high > -low ? high : -low;
+        const float scale = high / 127.0f;
+        return (qb_sample_quant){scale < SMALLEST_SCALE ? 1.0f : scale, 0};
+    }
     const float scale = high / 255.0f - low / 255.0f; /* this way round no finite range overflows */
     if (!isfinite(scale)) return (qb_sample_quant){scale, 0};
     if (scale < SMALLEST_SCALE) return (qb_sample_quant){1.0f, 0};
@@ -85,13 +90,14 @@ static void quantize(const float *x, size_t count, qb_sample_quant quant, int8_t
 qb_hybrid_input qb_hybrid_quantize(const qb_step *step, const qb_linear_shape *shape)
 {
     const float *x = step->in[0]->data;
+    const bool symmetric = step->in[1]->quant_axis < 0;
     const size_t sample = qb_linear_sample(shape);
     qb_sample_quant *quant = step->scratch;
     int8_t *padding = (int8_t *)step->scratch + quant_bytes(shape);
     int8_t *values = padding + padding_bytes(shape);
     for (int32_t b = 0; b < shape->batch; b++) {
         const size_t first = (size_t)b * sample;
-        quant[b] = choose_quant(x + first, sample);
+        quant[b] = choose_quant(x + first, sample, symmetric);
         if (isfinite(quant[b].scale)) {
             quantize(x + first, sample, quant[b], values + first);
         } else {

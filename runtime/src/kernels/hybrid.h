@@ -4,6 +4,10 @@
  *     zero_point = round(−128 − low / scale), clamped to [-128, 127]
  *     q = clamp(round(x / scale) + zero_point, -128, 127)
  *
+ * With one scale for all weights the range is symmetric instead, as in TFLite's kernels for such files:
+ *
+ *     scale = max |x| / 127;  zero_point = 0
+ *
  * round is to nearest, ties to even, and x / scale is x times the rounded reciprocal: both cost one
  * instruction and give the same bits on every architecture. A sample that holds an infinity gets a scale that
  * is not finite, and its outputs are NaN; a NaN counts as the lowest value.
