@@ -24,7 +24,7 @@ def check_suffix(path: str | Path) -> str:
 
 
 def save(graph: Graph, path: str | Path) -> int:
-    """Writes a graph with inferred shapes in the format of the suffix, whole or not at all; returns its bytes.
+    """Writes a graph with inferred shapes in the format of the suffix, whole or not at all; returns its size.
 
     Raises UsageError for an unknown suffix, a package that is not installed or a path that cannot be written,
     and FormatError naming the node or tensor that the format has no form for.

@@ -14,8 +14,9 @@ import numpy as np
 import tflite
 
 from harness.errors import FormatError
+from harness.exporters._padding import explicit_padding, padding_name
 from harness.graph import OPTIONAL, Graph, Node, Quantization, Tensor
-from harness.ops.windows import Pads, node_padding, resolve_padding, window_attrs
+from harness.ops.windows import Pads, window_attrs
 
 _TYPES = {
     "float32": tflite.TensorType.FLOAT32,
@@ -47,31 +48,16 @@ def write(graph: Graph) -> bytes:
 # --- padding ---
 
 
-def _window(graph: Graph, node: Node) -> tuple[int, int]:
-    return node.attrs.get("filter") or graph.tensors[node.inputs[1]].shape[1:3]
-
-
-def _padding_name(graph: Graph, node: Node) -> str | None:
-    """ "SAME" or "VALID" where one of them pads as the node does, else None."""
-    size, window = graph.tensors[node.inputs[0]].shape[1:3], _window(graph, node)
-    pads, _ = node_padding(node, size, window)
-    stride, dilation, _ = window_attrs(node)
-    if pads == ((0, 0), (0, 0)):
-        return "VALID"
-    return "SAME" if resolve_padding("SAME", size, window, stride, dilation)[0] == pads else None
-
-
 def _with_explicit_pads(graph: Graph) -> Graph:
     """Every convolution padded as neither SAME nor VALID gets a Pad node of its own."""
     graph = graph.clone()
     graph.nodes = graph.execution_order()
     for node in list(graph.nodes):
-        if not (node.op in _WINDOWED and _padding_name(graph, node) is None):
+        if not (node.op in _WINDOWED and padding_name(graph, node) is None):
             continue
         if node.op in ("AveragePool2D", "MaxPool2D"):
             raise FormatError(f"node '{node.name}' ({node.op}): TFLite has no such padding for a pool")
-        pads, _ = node_padding(node, graph.tensors[node.inputs[0]].shape[1:3], _window(graph, node))
-        _insert_pad(graph, node, pads)
+        _insert_pad(graph, node, explicit_padding(graph, node))
     return graph
 
 
@@ -119,7 +105,7 @@ def _add_biases(graph: Graph) -> None:
 def _windowed_options(graph: Graph, node: Node) -> dict[str, int]:
     stride, _, _ = window_attrs(node)
     return {
-        "Padding": getattr(tflite.Padding, _padding_name(graph, node)),
+        "Padding": getattr(tflite.Padding, padding_name(graph, node)),
         "StrideH": stride[0],
         "StrideW": stride[1],
     } | _activation(graph, node)

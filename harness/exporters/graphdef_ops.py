@@ -1,0 +1,277 @@
+"""How each op of the IR is written in TensorFlow: a table, one line an op.
+
+A function takes the writer and the node, adds NodeDefs and returns the name of the last. The meaning of
+inputs and attributes is TensorFlow's op definition (tensorflow/core/ops/*.cc).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from harness.errors import FormatError
+from harness.exporters._padding import explicit_padding, padding_name
+from harness.graph import OPTIONAL, Graph, Node
+from harness.ops.windows import window_attrs
+
+if TYPE_CHECKING:
+    from harness.exporters.graphdef import Writer
+
+F32, INT32 = np.dtype(np.float32), np.dtype(np.int32)
+FROM_HWIO, TO_HWIO = (3, 0, 1, 2), (1, 2, 3, 0)
+CHANNELS_LAST = {"T": F32, "data_format": "NHWC"}
+
+
+# --- weights ---
+
+
+def absorbed(graph: Graph) -> set[str]:
+    """Names of nodes that only turn weights from TensorFlow's layout, as importing adds them: not written."""
+    producers, readers = graph.producers(), graph.consumers()
+
+    def only_weights(name: str) -> bool:
+        slots = [(node, i) for node in readers[name] for i, read in enumerate(node.inputs) if read == name]
+        return name not in graph.outputs and all(
+            i == 1 and _unturned(graph, node, producers) is not None for node, i in slots
+        )
+
+    found = {node.inputs[1] for node in graph.nodes if _unturned(graph, node, producers) is not None}
+    return {producers[name].name for name in found if only_weights(name)}
+
+
+def _unturned(graph: Graph, node: Node, producers: dict[str, Node]) -> str | None:
+    """The tensor in TensorFlow's layout of which a Transpose or Reshape makes this node's weights."""
+    before = producers.get(node.inputs[1]) if node.op in ("Conv2D", "DepthwiseConv2D") else None
+    if before is None:
+        return None
+    source = before.inputs[0]
+    if node.op == "Conv2D":
+        turned = before.op == "Transpose" and tuple(graph.const(before.inputs[1])) == FROM_HWIO
+    else:
+        turned = before.op == "Reshape" and graph.tensors[source].shape == _hwcm(graph, node)
+    return source if turned else None
+
+
+def _hwcm(graph: Graph, node: Node) -> tuple[int, ...]:
+    """Shape of depthwise weights in TensorFlow: height, width, channels, multiplier."""
+    _, height, width, channels = graph.tensors[node.inputs[1]].shape
+    multiplier = node.attrs.get("multiplier", 1)
+    return height, width, channels // multiplier, multiplier
+
+
+def _filter(writer: Writer, node: Node) -> str:
+    """The weights of a convolution in TensorFlow's layout."""
+    tensor = writer.graph.tensors[node.inputs[1]]
+    depthwise = node.op == "DepthwiseConv2D"
+    if not tensor.is_const:
+        source = _unturned(writer.graph, node, writer.producers)
+        if source is not None:
+            return writer.read(source)
+        read = writer.read(tensor.name)
+        if depthwise:
+            return _reshaped(writer, node, read, _hwcm(writer.graph, node))
+        order = writer.constant(f"{node.name}/HWIO", np.array(TO_HWIO, np.int32))
+        return writer.add(node, "Transpose", [read, order], {"T": F32, "Tperm": INT32})
+    if not depthwise:
+        return writer.weights(tensor.name, tensor.data.transpose(TO_HWIO), 3)
+    shape = _hwcm(writer.graph, node)
+    if tensor.quant is not None and tensor.quant.per_channel and shape[3] > 1:
+        read = writer.read(tensor.name)  # the scales lie along two dimensions of HWCM: turn it afterwards
+        return _reshaped(writer, node, read, shape)
+    return writer.weights(tensor.name, tensor.data.reshape(shape), 2)
+
+
+def _reshaped(writer: Writer, node: Node, read: str, shape: tuple[int, ...]) -> str:
+    target = writer.constant(f"{node.name}/shape", np.array(shape, np.int32))
+    return writer.add(node, "Reshape", [read, target], {"T": F32, "Tshape": INT32})
+
+
+def _add_bias(writer: Writer, node: Node, last: str) -> str:
+    if len(node.inputs) < 3 or node.inputs[2] == OPTIONAL:
+        return last
+    return writer.add(node, "BiasAdd", [last, writer.read(node.inputs[2])], CHANNELS_LAST)
+
+
+def add_activation(writer: Writer, node: Node, last: str) -> str:
+    """The activation that is fused into a node, after the NodeDef `last`."""
+    fused = node.attrs.get("activation")
+    if fused is None:
+        return last
+    if fused != "relu_n1_to_1":
+        return writer.add(node, fused.capitalize(), [last])
+    low, high = (
+        writer.constant(f"{node.name}/{name}", np.float32(v)) for name, v in (("low", -1), ("high", 1))
+    )
+    return writer.add(node, "Minimum", [writer.add(node, "Maximum", [last, low]), high])
+
+
+# --- convolutions and pools ---
+
+
+def _window(graph: Graph, node: Node) -> dict:
+    stride, _, _ = window_attrs(node)
+    return CHANNELS_LAST | {"strides": (1, *stride, 1), "padding": padding_name(graph, node) or "EXPLICIT"}
+
+
+def _explicit(graph: Graph, node: Node, attrs: dict) -> dict:
+    """`attrs` with the padding in numbers where it is neither SAME nor VALID."""
+    (top, bottom), (left, right) = explicit_padding(graph, node)
+    pads = (0, 0, top, bottom, left, right, 0, 0) if attrs["padding"] == "EXPLICIT" else ()
+    return attrs | {"explicit_paddings": pads}
+
+
+def _convolution(op: str) -> Callable[[Writer, Node], str]:
+    def write(writer: Writer, node: Node) -> str:
+        stride, dilation, _ = window_attrs(node)
+        if op != "Conv2D" and stride[0] != stride[1]:
+            raise FormatError(f"node '{node.name}' ({node.op}): TensorFlow has no stride {stride} for it")
+        attrs = _explicit(writer.graph, node, _window(writer.graph, node))
+        attrs["dilations"] = (1, *dilation, 1)
+        if op == "Conv2D":
+            attrs["use_cudnn_on_gpu"] = True
+        inputs = [writer.read(node.inputs[0]), _filter(writer, node)]
+        return _add_bias(writer, node, writer.add(node, op, inputs, attrs))
+
+    return write
+
+
+def _pool(op: str) -> Callable[[Writer, Node], str]:
+    def write(writer: Writer, node: Node) -> str:
+        attrs = _window(writer.graph, node) | {"ksize": (1, *node.attrs["filter"], 1)}
+        if op == "MaxPool":
+            attrs = _explicit(writer.graph, node, attrs)
+        elif attrs["padding"] == "EXPLICIT":
+            raise FormatError(f"node '{node.name}' ({node.op}): TensorFlow has no such padding for it")
+        return writer.add(node, op, [writer.read(node.inputs[0])], attrs)
+
+    return write
+
+
+# --- matrices and batch norm ---
+
+
+def _fully_connected(writer: Writer, node: Node) -> str:
+    x, weights = (writer.graph.tensors[name] for name in node.inputs[:2])
+    read = writer.read(x.name)
+    if len(x.shape) != 2 or x.shape[1] != weights.shape[1]:
+        rows = math.prod(x.shape) // weights.shape[1]
+        read = _reshaped(writer, node, read, (rows, weights.shape[1]))
+    attrs = {"T": F32, "transpose_a": False, "transpose_b": True}
+    product = writer.add(node, "MatMul", [read, writer.read(weights.name)], attrs)
+    return _add_bias(writer, node, product)
+
+
+def _mat_mul(writer: Writer, node: Node) -> str:
+    flags = {name: bool(node.attrs.get(name)) for name in ("transpose_a", "transpose_b")}
+    return writer.add(node, "MatMul", [writer.read(n) for n in node.inputs], {"T": F32} | flags)
+
+
+def _batch_norm(writer: Writer, node: Node) -> str:
+    """FusedBatchNormV3, whose input has rank 4."""
+    shape = writer.graph.tensors[node.inputs[0]].shape
+    x, *parameters = (writer.read(name) for name in node.inputs)
+    if len(shape) != 4:
+        x = _reshaped(writer, node, x, (math.prod(shape[:-1]), 1, 1, shape[-1]))
+    attrs = CHANNELS_LAST | {
+        "U": F32,
+        "epsilon": float(node.attrs.get("epsilon", 1e-3)),
+        "exponential_avg_factor": 1.0,
+        "is_training": False,
+    }
+    last = writer.add(node, "FusedBatchNormV3", [x, *parameters], attrs)
+    return last if len(shape) == 4 else _reshaped(writer, node, last, shape)
+
+
+# --- the rest ---
+
+
+def _plain(op: str, **attrs: object) -> Callable[[Writer, Node], str]:
+    """The same op with the same inputs."""
+    return lambda writer, node: writer.add(
+        node, op, [writer.read(n) for n in node.inputs], {"T": F32} | attrs
+    )
+
+
+def _softmax(writer: Writer, node: Node) -> str:
+    last, beta = writer.read(node.inputs[0]), node.attrs.get("beta", 1.0)
+    if beta != 1.0:
+        last = writer.add(node, "Mul", [last, writer.constant(f"{node.name}/beta", np.float32(beta))])
+    return writer.add(node, "Softmax", [last])
+
+
+def _reshape(writer: Writer, node: Node) -> str:
+    shape = node.attrs.get("shape") if len(node.inputs) < 2 else writer.graph.const(node.inputs[1])
+    return _reshaped(writer, node, writer.read(node.inputs[0]), tuple(np.reshape(shape, -1)))
+
+
+def _squeeze(writer: Writer, node: Node) -> str:
+    attrs = {"T": F32, "squeeze_dims": tuple(node.attrs.get("axes", ()))}
+    return writer.add(node, "Squeeze", [writer.read(node.inputs[0])], attrs)
+
+
+def _with_list(op: str, kind: str, **renamed: str) -> Callable[[Writer, Node], str]:
+    """An op whose second input is a constant list with type attribute `kind`; the others are flags."""
+
+    def write(writer: Writer, node: Node) -> str:
+        values = np.asarray(writer.graph.const(node.inputs[1]))
+        listed = writer.constant(f"{node.name}/{kind}", values.astype(np.int32))
+        attrs = {"T": F32, kind: INT32} | {
+            theirs: bool(node.attrs.get(ours)) for ours, theirs in renamed.items()
+        }
+        return writer.add(node, op, [writer.read(node.inputs[0]), listed], attrs)
+
+    return write
+
+
+def _pad(writer: Writer, node: Node) -> str:
+    value = node.attrs.get("value", 0.0)
+    if value == 0.0:
+        return _with_list("Pad", "Tpaddings")(writer, node)
+    paddings = np.asarray(writer.graph.const(node.inputs[1])).astype(np.int32)
+    inputs = [writer.read(node.inputs[0]), writer.constant(f"{node.name}/paddings", paddings)]
+    inputs.append(writer.constant(f"{node.name}/value", np.float32(value)))
+    return writer.add(node, "PadV2", inputs, {"T": F32, "Tpaddings": INT32})
+
+
+def _concatenation(writer: Writer, node: Node) -> str:
+    axis = writer.constant(f"{node.name}/axis", np.int32(node.attrs["axis"]))
+    attrs = {"T": F32, "N": len(node.inputs), "Tidx": INT32}
+    return writer.add(node, "ConcatV2", [*(writer.read(n) for n in node.inputs), axis], attrs)
+
+
+def _placeholder_with_default(writer: Writer, node: Node) -> str:
+    tensor = writer.graph.tensors[node.outputs[0]]
+    attrs = {"dtype": tensor.dtype, "shape": tensor}
+    return writer.add(node, "PlaceholderWithDefault", [writer.read(node.inputs[0])], attrs)
+
+
+OPS: dict[str, Callable[[Writer, Node], str]] = {
+    "Conv2D": _convolution("Conv2D"),
+    "DepthwiseConv2D": _convolution("DepthwiseConv2dNative"),
+    "FullyConnected": _fully_connected,
+    "MatMul": _mat_mul,
+    "BiasAdd": _plain("BiasAdd", data_format="NHWC"),
+    "BatchNorm": _batch_norm,
+    "AveragePool2D": _pool("AvgPool"),
+    "MaxPool2D": _pool("MaxPool"),
+    "Add": _plain("AddV2"),
+    "Sub": _plain("Sub"),
+    "Mul": _plain("Mul"),
+    "Rsqrt": _plain("Rsqrt"),
+    "Relu": _plain("Relu"),
+    "Relu6": _plain("Relu6"),
+    "Softmax": _softmax,
+    "Reshape": _reshape,
+    "Squeeze": _squeeze,
+    "Transpose": _with_list("Transpose", "Tperm"),
+    "Pad": _pad,
+    "Mean": _with_list("Mean", "Tidx", keep_dims="keep_dims"),
+    "Concatenation": _concatenation,
+    "Identity": _plain("Identity"),
+    "PlaceholderWithDefault": _placeholder_with_default,
+    "CheckNumerics": _plain("CheckNumerics", message=""),
+    "StopGradient": _plain("StopGradient"),
+}
