@@ -95,7 +95,7 @@ FLOAT_FILES = ["kws_ref_model_float32", "vww_96_float", "pretrainedResnet", "ad0
 @pytest.mark.parametrize("name", FLOAT_FILES)
 @pytest.mark.parametrize("device", DEVICES)
 def test_float_files_agree_with_the_reference_kernels(lab, tmp_path, name, device):
-    """Keyword spotting's "float32" file has int8 weights in its convolutions: it runs hybrid, here and there."""
+    """Keyword spotting's "float32" file has int8 weights in its convolutions: it runs hybrid in both."""
 
     def uniform(rng, shape):
         return rng.uniform(-1, 1, shape).astype(np.float32)
