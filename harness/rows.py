@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import zlib
+from collections.abc import Iterator
 from dataclasses import asdict, fields
 
 import numpy as np
@@ -102,20 +103,22 @@ def _insert_predictions(
 
 
 def runs(connection: sa.Connection) -> dict[int, RunRecord]:
-    """Every run by its id, in the order they were stored."""
-    rows = connection.execute(RUNS.select().order_by(RUNS.c.id)).mappings().all()
+    """Every run by its id, oldest first."""
+    rows = connection.execute(RUNS.select().order_by(RUNS.c.started, RUNS.c.id)).mappings().all()
     return {row["id"]: RunRecord(**{name: row[name] for name in row if name != "id"}) for row in rows}
 
 
-def cells(connection: sa.Connection, *conditions: sa.ColumnElement[bool]) -> dict[int, Cell]:
-    """The cells that meet the conditions by their id, in the order they were stored."""
+def cells(connection: sa.Connection, *conditions: sa.ColumnElement[bool]) -> Iterator[tuple[int, int, Cell]]:
+    """Run id, cell id and cell of those that meet the conditions on CELLS and DEVICES; oldest run first."""
     query = (
         sa.select(CELLS, DEVICES.c.name.label("device"), *(DEVICES.c[f] for f in _DEVICE_FIELDS))
         .join(DEVICES, CELLS.c.device_id == DEVICES.c.id)
+        .join(RUNS, CELLS.c.run_id == RUNS.c.id)
         .where(*conditions)
-        .order_by(CELLS.c.id)
+        .order_by(RUNS.c.started, CELLS.c.id)
     )
-    return {row["id"]: _cell(row) for row in connection.execute(query).mappings()}
+    for row in connection.execute(query).mappings():
+        yield row["run_id"], row["id"], _cell(row)
 
 
 def _cell(row: sa.RowMapping) -> Cell:
@@ -170,7 +173,7 @@ def predictions(connection: sa.Connection, cell_id: int) -> tuple[EvaluationSet,
 
 def measurement(connection: sa.Connection, cell_id: int) -> Measurement:
     """A cell with all its raw data, as it was given to `insert`."""
-    cell = cells(connection, CELLS.c.id == cell_id)[cell_id]
+    ((_, _, cell),) = cells(connection, CELLS.c.id == cell_id)
     query = sa.select(DEVICES.c.transport).join(CELLS, CELLS.c.device_id == DEVICES.c.id)
     transport = connection.execute(query.where(CELLS.c.id == cell_id)).scalar_one()
     before, after = facts(connection, cell_id)

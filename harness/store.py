@@ -16,7 +16,7 @@ from harness.database import Database, Unavailable, parse_url
 from harness.errors import FormatError, UsageError
 from harness.results import Cell, EvaluationSet, LatencySample, Measurement, Predictions, RunRecord
 from harness.runner_events import NodeTime
-from harness.schema import CELLS
+from harness.schema import CELLS, DEVICES
 from harness.spool import Spool
 
 DEFAULT_PATH = Path("results") / "quantbench.db"
@@ -93,14 +93,20 @@ class Store:
     # --- reading ---
 
     def runs(self) -> dict[int, RunRecord]:
-        """Every run by its id, in the order they were stored."""
+        """Every run by its id, oldest first."""
         with self._database.reading() as connection:
             return rows.runs(connection)
 
     def cells(self, run_id: int) -> dict[int, Cell]:
         """The cells of a run by their id, in the order they were stored."""
         with self._database.reading() as connection:
-            return rows.cells(connection, CELLS.c.run_id == run_id)
+            return {cell_id: cell for _, cell_id, cell in rows.cells(connection, CELLS.c.run_id == run_id)}
+
+    def history(self, device: str, model: str, variant: str) -> list[tuple[int, int, Cell]]:
+        """Run id, cell id and cell of every measurement of one variant on one device, oldest first."""
+        conditions = (DEVICES.c.name == device, CELLS.c.model == model, CELLS.c.variant == variant)
+        with self._database.reading() as connection:
+            return list(rows.cells(connection, *conditions))
 
     def facts(self, cell_id: int) -> tuple[dict[str, str], dict[str, str]]:
         """The device's facts before and after the trial of a cell."""
