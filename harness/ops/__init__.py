@@ -109,12 +109,19 @@ def _infer_node(node: Node, inputs: list[Tensor | None]) -> list[tuple[Shape, np
 def run_reference(
     graph: Graph, feeds: dict[str, np.ndarray], fetch: Sequence[str] | None = None
 ) -> dict[str, np.ndarray]:
-    """Runs a float graph with the NumPy references; returns the arrays of `fetch` (default: the outputs)."""
-    values = {name: t.data for name, t in graph.tensors.items() if t.is_const} | feeds
+    """Runs a graph in float with the NumPy references; returns the arrays of `fetch` (default: the outputs).
+
+    Quantized constants take part with the real values that they stand for; activations are not rounded.
+    """
+    values = {name: _reals(t) for name, t in graph.tensors.items() if t.is_const} | feeds
     for node in graph.execution_order():
         arrays = [values[n] if n != OPTIONAL else None for n in node.inputs]
         values.update(zip(node.outputs, spec(node).reference(node, arrays), strict=True))
     return {name: values[name] for name in fetch or graph.outputs}
+
+
+def _reals(constant: Tensor) -> np.ndarray:
+    return constant.data if constant.quant is None else constant.quant.dequantize(constant.data)
 
 
 def node_macs(graph: Graph, node: Node) -> int:
