@@ -202,6 +202,48 @@ def _softmax(writer: Writer, node: Node) -> str:
     return writer.add(node, "Softmax", [last])
 
 
+def _of_parts(*steps: tuple[str, str | float | None]) -> Callable[[Writer, Node], str]:
+    """A function of x as steps (op, second operand): "x", a number, or none."""
+
+    def write(writer: Writer, node: Node) -> str:
+        last = x = writer.read(node.inputs[0])
+        for index, (op, operand) in enumerate(steps):
+            inputs = [last]
+            if operand is not None:
+                name = f"{node.name}/number_{index}"
+                inputs.append(x if operand == "x" else writer.constant(name, np.float32(operand)))
+            last = writer.add(node, op, inputs)
+        return last
+
+    return write
+
+
+def _gelu(writer: Writer, node: Node) -> str:
+    if node.attrs.get("approximate"):  # x · σ(2u) = ½ x (1 + tanh u), u = √(2/π) (x + 0.044715 x³)
+        cubic = [
+            ("Mul", "x"),
+            ("Mul", 0.044715),
+            ("AddV2", 1.0),
+            ("Mul", "x"),
+            ("Mul", 2 * math.sqrt(2 / math.pi)),
+        ]
+        return _of_parts(*cubic, ("Sigmoid", None), ("Mul", "x"))(writer, node)
+    phi = [("Mul", math.sqrt(0.5)), ("Erf", None), ("AddV2", 1.0), ("Mul", 0.5)]
+    return _of_parts(*phi, ("Mul", "x"))(writer, node)
+
+
+def _batches(op: str, kinds: tuple[str, str]) -> Callable[[Writer, Node], str]:
+    """SpaceToBatchND and its inverse: block and paddings or crops are constant lists."""
+
+    def write(writer: Writer, node: Node) -> str:
+        lists = [np.asarray(writer.graph.const(name)).astype(np.int32) for name in node.inputs[1:]]
+        read = [writer.constant(f"{node.name}/{kind}", v) for kind, v in zip(kinds, lists, strict=True)]
+        attrs = {"T": F32, **dict.fromkeys(kinds, INT32)}
+        return writer.add(node, op, [writer.read(node.inputs[0]), *read], attrs)
+
+    return write
+
+
 def _reshape(writer: Writer, node: Node) -> str:
     shape = node.attrs.get("shape") if len(node.inputs) < 2 else writer.graph.const(node.inputs[1])
     return _reshaped(writer, node, writer.read(node.inputs[0]), tuple(np.reshape(shape, -1)))
@@ -263,6 +305,14 @@ OPS: dict[str, Callable[[Writer, Node], str]] = {
     "Rsqrt": _plain("Rsqrt"),
     "Relu": _plain("Relu"),
     "Relu6": _plain("Relu6"),
+    "Logistic": _plain("Sigmoid"),
+    "Tanh": _plain("Tanh"),
+    "Erf": _plain("Erf"),
+    "Swish": _of_parts(("Sigmoid", None), ("Mul", "x")),
+    "HardSwish": _of_parts(("AddV2", 3.0), ("Relu6", None), ("Mul", "x"), ("Mul", 1 / 6)),
+    "Gelu": _gelu,
+    "SpaceToBatchND": _batches("SpaceToBatchND", ("Tblock_shape", "Tpaddings")),
+    "BatchToSpaceND": _batches("BatchToSpaceND", ("Tblock_shape", "Tcrops")),
     "Softmax": _softmax,
     "Reshape": _reshape,
     "Squeeze": _squeeze,

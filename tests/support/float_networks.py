@@ -83,8 +83,17 @@ def y_size(b: Builder, name: str) -> int:
     return int(np.prod(b.build(name).tensors[name].shape))
 
 
+def curves() -> Graph:
+    """The activations that are no clip, after a convolution."""
+    rng = np.random.default_rng(15)
+    b = Builder("curves")
+    x = b.node("Conv2D", b.input((1, 4, 5, 2)), b.const(rng.normal(size=(3, 1, 1, 2)), "w"))
+    ends = [b.node(op, x) for op in ("Logistic", "Tanh", "Erf", "Swish", "HardSwish")]
+    return b.build(*ends, *(b.node("Gelu", x, approximate=a) for a in (False, True)))
+
+
 NETWORKS = {
-    make.__name__: make for make in (small_network, convolutions, pools, elementwise, shapes)
+    make.__name__: make for make in (small_network, convolutions, pools, elementwise, shapes, curves)
 } | pass_graphs.GRAPHS
 
 
