@@ -16,6 +16,7 @@ from harness.errors import FormatError
 from harness.files import replacing
 from harness.formats import align, constants, record, records, runtime_ops
 from harness.graph import OPTIONAL, Graph, Node, Tensor
+from harness.ops import unsupported
 from harness.ops.windows import node_padding, window_attrs
 from harness.planner import plan
 
@@ -160,7 +161,7 @@ class _Writer:
         where = f"node '{node.name}' ({node.op})"
         known = runtime_ops().get(node.op)
         if known is None:
-            raise FormatError(f"{where}: the runtime has no such op")
+            raise unsupported(node, "is not one of the runtime's", runtime_ops())
         kind = arithmetic(self.graph, node)
         if kind not in known.arithmetics:
             raise FormatError(f"{where}: the runtime has no {kind} arithmetic for it")

@@ -23,6 +23,7 @@ LAYERS = [
     ["harness.ops"],
     ["models"],
     ["harness.importers", "harness.passes", "harness.quantize"],
+    ["harness.changes", "harness.transforms"],
     ["harness.planner", "harness.pack"],
     ["harness.exporters"],
     ["harness.samples", "harness.sample_folder", "harness.datasets", "models.training"],

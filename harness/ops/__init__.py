@@ -15,12 +15,17 @@ it is what passes and kernels are compared against, and what `fold_constants` ev
     Add Sub Mul       a, b (broadcast)                activation
     Rsqrt             x
     Relu Relu6        x
+    Logistic Tanh Erf x
+    Swish HardSwish   x
+    Gelu              x                               approximate: by tanh
     Softmax           x, over the last axis           beta
     Reshape           x, [shape const]                shape: used when there is no second input
     Squeeze           x                               axes: () means all of length 1
     Transpose         x, perm const
     Pad               x, paddings const (rank, 2)     value: 0.0
     Mean              x, axes const                   keep_dims
+    SpaceToBatchND    x, block const, paddings const  —
+    BatchToSpaceND    x, block const, crops const     —
     Concatenation     x…                              axis, activation
     Quantize Dequantize   x
     Identity PlaceholderWithDefault CheckNumerics StopGradient   x, passed through
@@ -32,10 +37,11 @@ out take the defaults that the op's file gives.
 
 from __future__ import annotations
 
+import difflib
 import importlib
 import pkgutil
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -50,24 +56,26 @@ class OpSpec:
     """What the project knows of an op, independent of any runtime.
 
     infer(node, inputs) → [(shape, dtype)] of the outputs; reference(node, arrays) → output arrays, float32
-    arithmetic; macs(node, inputs, output shape) → multiply-accumulates. Inputs left out are None.
+    arithmetic; macs(node, inputs, output shape) → multiply-accumulates. Inputs left out are None. defaults:
+    the attributes that a node may leave out, with what they then are.
     """
 
     infer: Callable[[Node, Sequence[Tensor | None]], list[tuple[Shape, np.dtype]]]
     reference: Callable[[Node, Sequence[np.ndarray | None]], list[np.ndarray]]
     macs: Callable[[Node, Sequence[Tensor | None], Shape], int]
+    defaults: Mapping[str, object] = field(default_factory=dict)
 
 
 OPS: dict[str, OpSpec] = {}
 
 
 def op(*names: str):
-    """Class decorator: registers the class's infer, reference and, if any, macs under these op names."""
+    """Class decorator: registers a class's infer, reference and, if any, macs and defaults by these names."""
 
     def register(cls):
         macs = getattr(cls, "macs", lambda node, inputs, out: 0)
         for name in names:
-            OPS[name] = OpSpec(cls.infer, cls.reference, macs)
+            OPS[name] = OpSpec(cls.infer, cls.reference, macs, getattr(cls, "defaults", {}))
         return cls
 
     return register
@@ -76,17 +84,30 @@ def op(*names: str):
 def spec(node: Node) -> OpSpec:
     """The node's OpSpec; FormatError naming op and node where it is not known."""
     if node.op not in OPS:
-        raise FormatError(f"op '{node.op}' (node '{node.name}') is not supported")
+        raise unsupported(node, "is not supported", OPS)
     return OPS[node.op]
 
 
-def infer_shapes(graph: Graph) -> Graph:
+def unsupported(node: Node, problem: str, known: Iterable[str]) -> FormatError:
+    """The refusal of a node's op, with the nearest op there is and the way out."""
+    near = difflib.get_close_matches(node.op, sorted(known), n=1, cutoff=0.7)
+    hint = f"the nearest is {near[0]}, " if near else ""
+    return FormatError(
+        f"op '{node.op}' (node '{node.name}') {problem}: {hint}bench ops lists all; where the network does "
+        "not need it, --inputs and --outputs of bench optimize cut it off"
+    )
+
+
+def infer_shapes(graph: Graph, *, partial: bool = False) -> Graph:
     """Fills in shape and dtype of every activation, in execution order. Returns the same graph.
 
+    partial: leaves alone what an op that is not known, or a shape that is not known, has an influence on.
     Raises FormatError naming the node where inputs do not fit the op.
     """
     for node in graph.execution_order():
         inputs = [graph.tensors[n] if n != OPTIONAL else None for n in node.inputs]
+        if partial and (node.op not in OPS or any(t is not None and t.shape is None for t in inputs)):
+            continue
         for name, (shape, dtype) in zip(node.outputs, _infer_node(node, inputs), strict=True):
             tensor = graph.tensors[name]
             tensor.shape = tuple(int(d) for d in shape)

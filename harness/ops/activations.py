@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+from scipy import special
 
 from harness.graph import Node
 from harness.ops import op
@@ -37,6 +38,8 @@ class Activation:
 class Softmax:
     """exp(beta · x) / Σ exp(beta · x) over the last axis, the maximum subtracted first."""
 
+    defaults = {"beta": 1.0}
+
     @staticmethod
     def infer(node, inputs):
         return [(inputs[0].shape, inputs[0].dtype)]
@@ -46,3 +49,51 @@ class Softmax:
         x = arrays[0] * np.float32(node.attrs.get("beta", 1.0))
         e = np.exp(x - x.max(axis=-1, keepdims=True))
         return [e / e.sum(axis=-1, keepdims=True)]
+
+
+def _swish(x):
+    return x * special.expit(x)
+
+
+def _hard_swish(x):
+    return x * np.clip(x + np.float32(3), np.float32(0), np.float32(6)) / np.float32(6)
+
+
+CURVES = {
+    "Logistic": special.expit,
+    "Tanh": np.tanh,
+    "Erf": special.erf,
+    "Swish": _swish,  # Ramachandran et al. 2017
+    "HardSwish": _hard_swish,  # Howard et al. 2019
+}
+
+
+@op(*CURVES)
+class Curve:
+    @staticmethod
+    def infer(node, inputs):
+        return [(inputs[0].shape, inputs[0].dtype)]
+
+    @staticmethod
+    def reference(node, arrays):
+        return [CURVES[node.op](arrays[0]).astype(np.float32)]
+
+
+@op("Gelu")
+class Gelu:
+    """x · Φ(x) (Hendrycks, Gimpel 2016); where approximate, Φ(x) = ½ (1 + tanh(√(2/π) (x + 0.044715 x³)))."""
+
+    defaults = {"approximate": False}
+
+    @staticmethod
+    def infer(node, inputs):
+        return [(inputs[0].shape, inputs[0].dtype)]
+
+    @staticmethod
+    def reference(node, arrays):
+        x = arrays[0].astype(np.float64)
+        if node.attrs.get("approximate"):
+            phi = (1 + np.tanh(np.sqrt(2 / np.pi) * (x + 0.044715 * x**3))) / 2
+        else:
+            phi = special.ndtr(x)
+        return [(x * phi).astype(np.float32)]

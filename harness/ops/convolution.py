@@ -6,7 +6,7 @@ import numpy as np
 
 from harness.ops import op
 from harness.ops.activations import activate
-from harness.ops.windows import node_padding, windows
+from harness.ops.windows import WINDOW_DEFAULTS, node_padding, windows
 
 
 def _check(node, x, weights, bias, channels_in, channels_out):
@@ -21,6 +21,8 @@ def _check(node, x, weights, bias, channels_in, channels_out):
 @op("Conv2D")
 class Conv2D:
     """y[n, i, j, o] = Σ x[n, i·s + ky·d, j·s + kx·d, c] · w[o, ky, kx, c] + b[o] (cross-correlation)."""
+
+    defaults = WINDOW_DEFAULTS | {"activation": None}
 
     @staticmethod
     def infer(node, inputs):
@@ -45,6 +47,8 @@ class Conv2D:
 @op("DepthwiseConv2D")
 class DepthwiseConv2D:
     """One filter per channel; output channel c·multiplier + m reads input channel c."""
+
+    defaults = WINDOW_DEFAULTS | {"activation": None, "multiplier": 1}
 
     @staticmethod
     def infer(node, inputs):

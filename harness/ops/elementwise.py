@@ -12,6 +12,8 @@ BINARY = {"Add": np.add, "Sub": np.subtract, "Mul": np.multiply}
 
 @op(*BINARY)
 class Binary:
+    defaults = {"activation": None}
+
     @staticmethod
     def infer(node, inputs):
         return [(np.broadcast_shapes(inputs[0].shape, inputs[1].shape), inputs[0].dtype)]

@@ -12,6 +12,8 @@ from harness.ops.activations import activate
 class FullyConnected:
     """y = x · Wᵀ + b; x is flattened to (batch, in)."""
 
+    defaults = {"activation": None}
+
     @staticmethod
     def infer(node, inputs):
         x, weights, bias = (*inputs, None)[:3]
@@ -35,6 +37,8 @@ class FullyConnected:
 
 @op("MatMul")
 class MatMul:
+    defaults = {"transpose_a": False, "transpose_b": False}
+
     @staticmethod
     def _operands(node, shapes_or_arrays, swap):
         a, b = shapes_or_arrays
@@ -77,6 +81,8 @@ class BiasAdd:
 @op("BatchNorm")
 class BatchNorm:
     """γ · (x − μ) / √(σ² + ε) + β over the last axis (Ioffe & Szegedy 2015), with fixed statistics."""
+
+    defaults = {"epsilon": 1e-3}
 
     @staticmethod
     def infer(node, inputs):

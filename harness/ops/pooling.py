@@ -6,11 +6,13 @@ import numpy as np
 
 from harness.ops import op
 from harness.ops.activations import activate
-from harness.ops.windows import node_padding, windows
+from harness.ops.windows import WINDOW_DEFAULTS, node_padding, windows
 
 
 @op("AveragePool2D", "MaxPool2D")
 class Pool2D:
+    defaults = WINDOW_DEFAULTS | {"activation": None}
+
     @staticmethod
     def infer(node, inputs):
         x = inputs[0]

@@ -43,6 +43,8 @@ class Reshape:
 
 @op("Squeeze")
 class Squeeze:
+    defaults = {"axes": ()}
+
     @staticmethod
     def _shape(node, shape):
         axes = [a % len(shape) for a in node.attrs.get("axes", ())]
@@ -76,6 +78,8 @@ class Transpose:
 
 @op("Pad")
 class Pad:
+    defaults = {"value": 0.0}
+
     @staticmethod
     def infer(node, inputs):
         x, pads = inputs[0], _constant(inputs[1], "the padding")
@@ -90,6 +94,8 @@ class Pad:
 
 @op("Concatenation")
 class Concatenation:
+    defaults = {"activation": None}
+
     @staticmethod
     def infer(node, inputs):
         shape = list(inputs[0].shape)
@@ -109,6 +115,8 @@ class Concatenation:
 
 @op("Mean")
 class Mean:
+    defaults = {"keep_dims": False}
+
     @staticmethod
     def _axes(axes, rank):
         axes = tuple(int(a) % rank for a in np.atleast_1d(axes))

@@ -7,6 +7,7 @@ import numpy as np
 from harness.graph import Node
 
 Pads = tuple[tuple[int, int], tuple[int, int]]
+WINDOW_DEFAULTS = {"stride": (1, 1), "dilation": (1, 1), "padding": "VALID"}
 
 
 def resolve_padding(
@@ -44,8 +45,8 @@ def resolve_padding(
 
 def window_attrs(node: Node) -> tuple[tuple[int, int], tuple[int, int], str | Pads]:
     """(stride, dilation, padding) of a node, with their defaults."""
-    attrs = node.attrs
-    return attrs.get("stride", (1, 1)), attrs.get("dilation", (1, 1)), attrs.get("padding", "VALID")
+    attrs = WINDOW_DEFAULTS | node.attrs
+    return attrs["stride"], attrs["dilation"], attrs["padding"]
 
 
 def node_padding(node: Node, size: tuple[int, int], window: tuple[int, int]) -> tuple[Pads, tuple[int, int]]:

@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from typing import NewType
+
 import numpy as np
 
 from harness.graph import OPTIONAL, Graph, Node, Tensor
+
+OpName = NewType("OpName", str)
+"""An op in the parameters of a pass: the text of a transform may use TensorFlow's name for it."""
 
 
 class Editor:
@@ -13,6 +19,7 @@ class Editor:
     def __init__(self, graph: Graph):
         self.graph = graph.clone()
         self._readers = self.graph.consumers()
+        self._producers = self.graph.producers()
         self._removed: set[int] = set()
 
     def nodes(self):
@@ -35,6 +42,55 @@ class Editor:
         """Takes out `follower`, the only reader of `node`; `node` writes its output from now on."""
         node.outputs = list(follower.outputs)
         self._removed.add(id(follower))
+        self._producers |= dict.fromkeys(node.outputs, node)
+
+    def bypass(self, node: Node, index: int = 0) -> bool:
+        """Takes out a node that hands input `index` on as its one output, and says whether it could.
+
+        It stays between a graph output and a graph input, a constant or another graph output: there its
+        output's name would be lost.
+        """
+        x, y = node.inputs[index], node.outputs[0]
+        if y not in self.graph.outputs:
+            self.redirect(self.readers(y), y, x)
+            self.remove(node)
+            return True
+        producer = self.producer(x)
+        if producer is None or x in self.graph.outputs:
+            return False
+        self.remove(node)
+        self.redirect(self.readers(x), x, y)
+        producer.outputs = [y if name == x else name for name in producer.outputs]
+        self._producers[y] = producer
+        self.graph.tensors[y] = replace(self.graph.tensors[x], name=y)
+        return True
+
+    def skip(self, node: Node, producer: Node) -> None:
+        """`node` reads what `producer` reads first, and `producer` goes unless something else needs it."""
+        self.redirect([node], producer.outputs[0], producer.inputs[0])
+        if not self.readers(producer.outputs[0]) and producer.outputs[0] not in self.graph.outputs:
+            self.remove(producer)
+
+    def add(self, op: str, base: str, inputs: list[str], **attrs: object) -> str:
+        """Adds a float node with one output and a free name derived from `base`; returns its output."""
+        name = self.graph.unique_name(base)
+        node = Node(op, name, list(inputs), [name], attrs)
+        self.graph.nodes.append(node)
+        self.graph.tensors[name] = Tensor(name, None, np.dtype(np.float32))
+        self._producers[name] = node
+        self._readers[name] = []
+        for read in dict.fromkeys(inputs):
+            self._readers.setdefault(read, []).append(node)
+        return name
+
+    def rewrite(self, node: Node, op: str, inputs: list[str], **attrs: object) -> None:
+        """Makes `node` another operation under its own name and output."""
+        for name in node.inputs:
+            if name != OPTIONAL:
+                self._readers[name] = [r for r in self._readers[name] if r is not node]
+        node.op, node.inputs, node.attrs = op, list(inputs), attrs
+        for name in dict.fromkeys(inputs):
+            self._readers.setdefault(name, []).append(node)
 
     def redirect(self, nodes: list[Node], old: str, new: str) -> None:
         """These nodes read `new` instead of `old`."""
@@ -62,6 +118,11 @@ class Editor:
         node.inputs += [OPTIONAL] * (index + 1 - len(node.inputs))
         node.inputs[index] = name
         self._readers[name] = [node]
+
+    def producer(self, name: str) -> Node | None:
+        """The node that writes a tensor; None for a constant, a graph input or a node taken out."""
+        node = self._producers.get(name)
+        return None if node is None or id(node) in self._removed or name not in node.outputs else node
 
     def finish(self) -> Graph:
         """The changed graph, without what nothing needs any more."""

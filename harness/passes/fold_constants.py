@@ -24,8 +24,11 @@ MAX_ELEMENTS = 2**27  # a hostile graph must not grow a few bytes into all the m
 NEVER = {"Quantize", "Dequantize"}
 
 
-def run(graph: Graph) -> Graph:
+def run(graph: Graph, clear_output_shapes: bool = True) -> Graph:
+    """clear_output_shapes: also drop notes of output shapes, which TensorFlow keeps in an attribute."""
     edit = Editor(graph)
+    for node in edit.graph.nodes if clear_output_shapes else ():
+        node.attrs.pop("_output_shapes", None)
     for node in edit.nodes():
         if _is_constant(edit.graph, node):
             _evaluate(edit, node)

@@ -14,33 +14,27 @@ constant or another graph output: there its output's name would be lost.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 
-from harness.graph import Graph, Node
-from harness.passes._edit import Editor
+from harness.graph import OPTIONAL, Graph
+from harness.passes._edit import Editor, OpName
 
-PASSED_THROUGH = ("Identity", "CheckNumerics", "StopGradient", "PlaceholderWithDefault")
+PASSED_THROUGH = (
+    "Identity",
+    "CheckNumerics",
+    "StopGradient",
+    "PlaceholderWithDefault",
+    "PreventGradient",
+    "Print",
+    "Snapshot",
+    "DebugIdentity",
+    "DebugIdentityV2",
+)
 
 
-def run(graph: Graph, op: Sequence[str] = PASSED_THROUGH) -> Graph:
+def run(graph: Graph, op: Sequence[OpName] = PASSED_THROUGH) -> Graph:
     """op: the ops to remove; whether they change nothing is the caller's knowledge."""
     edit = Editor(graph)
     for node in edit.nodes():
-        if node.op in op and len(node.outputs) == 1:
-            _bypass(edit, node)
+        if node.op in op and len(node.outputs) == 1 and node.inputs[:1] not in ([], [OPTIONAL]):
+            edit.bypass(node)
     return edit.finish()
-
-
-def _bypass(edit: Editor, node: Node) -> None:
-    graph, x, y = edit.graph, node.inputs[0], node.outputs[0]
-    if y not in graph.outputs:
-        edit.redirect(edit.readers(y), y, x)
-        edit.remove(node)
-        return
-    producer = next((other for other in edit.nodes() if x in other.outputs), None)
-    if producer is None or x in graph.outputs:
-        return
-    edit.remove(node)
-    edit.redirect(edit.readers(x), x, y)
-    producer.outputs = [y if name == x else name for name in producer.outputs]
-    graph.tensors[y] = replace(graph.tensors[x], name=y)

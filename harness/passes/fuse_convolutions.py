@@ -1,4 +1,4 @@
-"""fuse_pad: zeros around an image become the convolution's own padding.
+"""fuse_convolutions: zeros around an image become the convolution's own padding.
 
     Before                                       After
 
@@ -8,6 +8,8 @@
 Conditions: the padding is a constant, of value 0, along height and width only; the convolution is VALID
 or padded explicitly (SAME would depend on the padded size); values are float; the padded value has one
 reader, as the convolution's first input only, and is not a graph output.
+
+Other paddings and resizes in front of a convolution stay: no convolution here can do them exactly.
 
 Formula:  padding' = padding + pads, side by side
 """
@@ -22,10 +24,9 @@ from harness.passes._edit import Editor
 
 def run(graph: Graph) -> Graph:
     edit = Editor(graph)
-    producers = edit.graph.producers()
     for conv in edit.nodes():
         if conv.op in ("Conv2D", "DepthwiseConv2D"):
-            while _fuse(edit, producers.get(conv.inputs[0]), conv):
+            while _fuse(edit, edit.producer(conv.inputs[0]), conv):
                 pass
     return edit.finish()
 

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from harness.passes import fuse_pad
+from harness.passes import fuse_convolutions
 from tests.support.graphs import Builder
 from tests.support.pass_graphs import assert_same_outputs
 
@@ -25,7 +25,7 @@ ROUND = [[0, 0], [1, 2], [0, 3], [0, 0]]
 )
 def test_zeros_become_the_convolutions_own_padding(op, padding, expected):
     graph = padded(ROUND, op, padding=padding)
-    after = fuse_pad.run(graph)
+    after = fuse_convolutions.run(graph)
     assert [(n.op, n.attrs["padding"]) for n in after.nodes] == [(op, expected)]
     assert_same_outputs(graph, after)
 
@@ -40,7 +40,7 @@ def test_zeros_become_the_convolutions_own_padding(op, padding, expected):
     ids=["SAME", "value", "batch"],
 )
 def test_other_pads_are_left(graph):
-    assert fuse_pad.run(graph).nodes == graph.nodes
+    assert fuse_convolutions.run(graph).nodes == graph.nodes
 
 
 def test_a_padded_channel_is_left():
@@ -48,4 +48,4 @@ def test_a_padded_channel_is_left():
     pads = b.const(np.array([[0, 0], [0, 0], [0, 0], [0, 1]], np.int32), "pads")
     x = b.node("Pad", b.input((1, 3, 3, 1)), pads)
     graph = b.build(b.node("Conv2D", x, b.const(np.ones((1, 1, 1, 2)), "w")))
-    assert fuse_pad.run(graph).nodes == graph.nodes
+    assert fuse_convolutions.run(graph).nodes == graph.nodes

@@ -1,0 +1,89 @@
+"""a smaller, faster graph that computes the same; optionally by transforms of your choice"""
+
+from __future__ import annotations
+
+import sys
+from argparse import ArgumentParser, Namespace
+from pathlib import Path
+
+from tabulate import tabulate
+
+from harness import exporters, importers, passes, transforms
+from harness.changes import Change, Size, changes, size
+from harness.commands._options import names
+from harness.graph import Graph
+from harness.text import clean
+
+LOWERED = (".qbm", ".tflite")  # formats without ops that TensorFlow and ONNX have
+WIDEST = 200  # of what is different in a node
+
+
+def add(parser: ArgumentParser) -> None:
+    parser.add_argument("input", metavar="IN", help="the model: any file that bench reads")
+    parser.add_argument("output", metavar="OUT", help="where it goes: .pb, .tflite, .onnx or .qbm")
+    parser.add_argument("--inputs", type=names, default=(), metavar="N,…", help="where the network begins")
+    parser.add_argument("--outputs", type=names, default=(), metavar="N,…", help="where it ends")
+    parser.add_argument(
+        "--transforms",
+        metavar="TEXT",
+        help="'name(parameter=value, …) name …', each once, in this order (default: all that is safe)",
+    )
+    parser.add_argument("--explain", action="store_true", help="list the nodes that each transform changed")
+
+
+def run(arguments: Namespace) -> int:
+    exporters.check_suffix(arguments.output)
+    chosen = transforms.parse(arguments.transforms) if arguments.transforms is not None else None
+    for transform in chosen or ():
+        transforms.bind(transform)
+    graph = importers.load(arguments.input, arguments.inputs, arguments.outputs)
+    log = _Log()
+    if chosen is None:
+        graph = passes.apply(graph, observe=log.observe)
+    else:
+        graph = transforms.apply(graph, chosen, log.observe, report=_warn)
+        lowering = passes.LOWERING if Path(arguments.output).suffix.lower() in LOWERED else []
+        graph = passes.apply(graph, lowering, log.observe)
+    written = exporters.save(graph, arguments.output)
+    print(log.table())
+    if arguments.explain:
+        print("\n" + log.explanation())
+    print(f"\nwrote {arguments.output}: {written / 1e6:.2f} MB")
+    return 0
+
+
+def _warn(text: str) -> None:
+    print(clean(text, 2000), file=sys.stderr)
+
+
+class _Log:
+    """What every transform did, for the table and the explanation."""
+
+    def __init__(self) -> None:
+        self.rows: list[tuple[str, Size, Size]] = []
+        self.details: list[tuple[str, list[Change]]] = []
+
+    def observe(self, name: str, before: Graph, after: Graph) -> None:
+        found = changes(before, after)
+        sizes = size(before), size(after)
+        if found or sizes[0] != sizes[1] or not self.rows:
+            self.rows.append((name, *sizes))
+            self.details.append((name, found))
+
+    def table(self) -> str:
+        """The size of the graph after each transform that changed something; the first line before all."""
+        lines = [["imported", *_columns(self.rows[0][1])]] if self.rows else []
+        lines += [[name, *_columns(after)] for name, _, after in self.rows]
+        return tabulate(lines, ["after", "nodes", "MMAC", "MB of constants"], floatfmt=("", "", ".2f", ".2f"))
+
+    def explanation(self) -> str:
+        return "\n".join(
+            f"{name}: {change.kind} {change.op} {clean(change.name)}"
+            + (f" ({clean(change.what, WIDEST)})" if change.what else "")
+            for name, found in self.details
+            for change in found
+        )
+
+
+def _columns(measured: Size) -> list[float]:
+    return [measured.nodes, measured.macs / 1e6, measured.constant_bytes / 1e6]
