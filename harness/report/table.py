@@ -62,7 +62,7 @@ def _csv_value(value: object) -> object:
 
 def _table(cells: Sequence[Cell], _run: RunRecord, width: int) -> str:
     """Groups that do not fit beside each other in `width` go below each other, each with the row's names."""
-    table = wide_table(cells, Marks(_superscript))
+    table = wide_table(cells, Marks(superscript))
     groups = list(table.titles)
     side_by_side = len(groups)
     while side_by_side > 1 and any(
@@ -97,12 +97,12 @@ def _line_width(text: str) -> int:
     return max(map(len, text.splitlines()))
 
 
-def _superscript(number: int) -> str:
+def superscript(number: int) -> str:
     return str(number).translate(str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹"))
 
 
 def _markdown(cells: Sequence[Cell], _run: RunRecord, _width: int) -> str:
-    table = wide_table(cells, Marks(_superscript, _markdown_escape))
+    table = wide_table(cells, Marks(superscript, _markdown_escape))
     text = tabulate(*_flat(table), "pipe", colalign=_align(table), disable_numparse=True)
     return "\n".join([text, "", *(f"- {note}" for note in table.notes)])
 

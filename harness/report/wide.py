@@ -34,6 +34,7 @@ class Marks:
 class WideTable:
     """rows: (device, model) as shown. values[column key, i]: a column's texts in `arithmetics[i]`, one a row.
 
+    cells[row][i]: the cell behind a row's values in `arithmetics[i]`, None where there is none.
     titles: column key → its title, in table order. notes: the legend, then the footnotes.
     """
 
@@ -41,6 +42,7 @@ class WideTable:
     arithmetics: list[str]
     titles: dict[str, str]
     values: dict[tuple[str, int], list[str]]
+    cells: list[list[Cell | None]]
     notes: list[str]
 
 
@@ -66,6 +68,7 @@ def wide_table(cells: Sequence[Cell], marks: Marks) -> WideTable:
         [_name(arithmetic, marks) for _, arithmetic in variants],
         {column.key: column.header for column in columns},
         values,
+        [[at.get(row + variant) for variant in variants] for row in rows],
         [*_legend(cells, columns, marks), *notes.lines()],
     )
 
