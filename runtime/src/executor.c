@@ -80,7 +80,7 @@ static void fill_tensor(qb_tensor *tensor, const qb_model *model, const qb_tenso
     tensor->quant_axis = record->quant_axis;
     tensor->scales = model->scales + record->quant_first;
     tensor->zero_point = record->zero_point;
-    /* Kernels never write to constants: no node has one as its output (model_check.c). */
+    /* Kernels never write to the file's constants: no node has one as its output (model_check.c). */
     const uint8_t *base = record->kind == QB_CONSTANT ? model->data : arena;
     tensor->data = (void *)(uintptr_t)(base + record->offset);
 }
@@ -154,14 +154,58 @@ static bool allocate(qb_session *session, qb_error *error)
     return true;
 }
 
+static bool reads_constants_only(const qb_step *step)
+{
+    for (uint32_t i = 0; i < step->in_count; i++) {
+        if (step->in[i] != NULL && step->in[i]->kind != QB_CONSTANT) return false;
+    }
+    return true;
+}
+
+static void do_nothing(const qb_step *step)
+{
+    (void)step;
+}
+
+/* Computes a step now and for good. Its outputs leave the arena, which other steps overwrite, and are constants from
+ * here on: weights that the file keeps as int8 and a Dequantize are packed like any others. */
+static bool run_once(qb_builder *builder, qb_step *step, size_t scratch_size)
+{
+    for (uint32_t i = 0; i < step->out_count; i++) {
+        qb_tensor *out = step->out[i];
+        out->data = qb_alloc(builder, out->size);
+        if (out->data == NULL) return false;
+        out->kind = QB_CONSTANT;
+    }
+    step->scratch = qb_alloc(builder, scratch_size);
+    if (step->scratch == NULL) return false;
+    step->run(step);
+    step->run = do_nothing;
+    step->kernel = "at_load";
+    step->macs = 0;
+    return true;
+}
+
+static bool prepare_step(qb_builder *builder, qb_step *step)
+{
+    const size_t wished_before = builder->scratch_size;
+    builder->scratch_size = 0;
+    if (!qb_op_find(step->node->op)->prepare(builder, step)) return false;
+    if (reads_constants_only(step)) {
+        if (!run_once(builder, step, builder->scratch_size)) return false;
+        builder->scratch_size = 0;
+    }
+    qb_want_scratch(builder, wished_before);
+    return true;
+}
+
 /* Lets each op prepare its node, then gives all steps one scratch area as large as the largest wish. */
 static bool prepare(qb_session *session, qb_error *error)
 {
     qb_builder builder = {.session = session, .error = error};
     const uint32_t count = session->model->node_count;
     for (uint32_t i = 0; i < count; i++) {
-        qb_step *step = &session->steps[i];
-        if (!qb_op_find(step->node->op)->prepare(&builder, step)) return false;
+        if (!prepare_step(&builder, &session->steps[i])) return false;
     }
     void *scratch = qb_alloc(&builder, builder.scratch_size);
     if (scratch == NULL) return false;
