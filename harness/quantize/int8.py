@@ -64,8 +64,8 @@ def _convertible(graph: Graph, node: Node) -> bool:
 
 
 def _refuse_float(graph: Graph) -> None:
-    """FormatError where a node still touches float values."""
-    for node in graph.nodes:
+    """FormatError where a node still touches float values; names an op rather than a conversion beside it."""
+    for node in sorted(graph.nodes, key=lambda node: node.op in CONVERSIONS):
         touched = {graph.tensors[name].dtype for name in (*node.inputs, *node.outputs) if name != OPTIONAL}
         if np.dtype(np.float32) in touched:
             raise FormatError(

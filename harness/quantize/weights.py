@@ -27,6 +27,14 @@ def quantize_weights(graph: Graph, node: Node, scales: np.ndarray) -> str:
     return graph.add_const(f"{name}/int8", values, quant)
 
 
+def quantize_tensor(weights: np.ndarray) -> tuple[np.ndarray, Quantization]:
+    """int8 values of a whole tensor with one scale: −m..m → −127..127, where m = max |w|; zero → zero."""
+    largest = np.abs(weights).max(initial=0)
+    scale = np.maximum(np.float32(largest / LIMIT), np.finfo(np.float32).tiny)
+    quant = Quantization(scale, np.int32(0))
+    return np.clip(quant.quantize(weights, np.int8), -LIMIT, LIMIT).astype(np.int8), quant
+
+
 def safe_scales(scales: np.ndarray, bias: np.ndarray | None, input_scale: float) -> np.ndarray:
     """Scales enlarged where needed, so that bias / (input_scale · scale) fits an int32.
 
