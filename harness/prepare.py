@@ -58,7 +58,7 @@ def prepare(
     notes = []
 
     def observed() -> Ranges:
-        ranges, note = _calibrate(source, opened, work, progress)
+        ranges, note = _calibrate(source.graph, source.name, opened, work, progress)
         notes.extend(note)
         return ranges
 
@@ -73,9 +73,24 @@ def prepare(
 def variant_graph(source: Source, variant: str, dataset: str | None, work: Path, progress: Progress) -> Graph:
     """The graph of one variant; calibrated, where it has to be, on the dataset or the recipe's own."""
     kinds = kinds_of(source, [variant])
-    opened = _open_dataset(source, dataset, None) if kinds[variant].calibrated else None
-    graphs = _variant_graphs(source.graph, kinds, lambda: _calibrate(source, opened, work, progress)[0])
+    observe = calibrator(source, dataset, work, progress)
+    graphs = _variant_graphs(source.graph, kinds, lambda: observe(source.graph))
     return dict(graphs)[variant]
+
+
+def calibrator(
+    source: Source, dataset: str | None, work: Path, progress: Progress
+) -> Callable[[Graph], Ranges]:
+    """A function that observes the activation ranges of source.graph or of what passes made of it.
+
+    It opens the dataset, or the recipe's own, when it is called, and raises UsageError where there is none.
+    """
+
+    def observe(graph: Graph) -> Ranges:
+        opened = _open_dataset(source, dataset, None)
+        return _calibrate(graph, source.name, opened, work, progress)[0]
+
+    return observe
 
 
 def _variant_graphs(graph: Graph, kinds: dict[str, VariantKind], observed: Callable[[], Ranges]):
@@ -100,22 +115,22 @@ def _open_dataset(source: Source, dataset: str | None, samples: int | None) -> D
 
 
 def _calibrate(
-    source: Source, dataset: Dataset | None, work: Path, progress: Progress
+    graph: Graph, name: str, dataset: Dataset | None, work: Path, progress: Progress
 ) -> tuple[Ranges, list[str]]:
     """Activation ranges of the float graph, and what the user should know about them."""
     if dataset is None:
         raise UsageError(
-            f"model '{source.name}': int8 is calibrated on samples, and there are none: give --dataset, "
-            "or --variants without int8"
+            f"model '{name}': int8 is calibrated on samples, and there are none: give --dataset, "
+            "or leave int8 out"
         )
     chosen = datasets.calibration_split(dataset, CALIBRATION_SAMPLES)
     data = work / "calibration.qbd"
     datasets.write_dataset(chosen, data, _reading(progress, "calibration"))
-    ranges = calibration.observe(dequantize_weights.run(source.graph), data, len(chosen), work, progress)
+    ranges = calibration.observe(dequantize_weights.run(graph), data, len(chosen), work, progress)
     if not chosen.overlaps_evaluation:
         return ranges, []
     note = (
-        f"{source.name}: calibrated on {len(chosen)} of the evaluation's samples (without their labels), "
+        f"{name}: calibrated on {len(chosen)} of the evaluation's samples (without their labels), "
         f"because data set '{dataset.name}' has no training split"
     )
     return ranges, [note]

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 
 from harness.errors import UsageError, unknown_name
 from harness.graph import Graph
-from harness.passes import dequantize_weights
+from harness.passes import dequantize_weights, quantize_weights
 from harness.quantize import hybrid, int8
 from harness.quantize.calibrate import Range
+from harness.quantize.stages import AROUND_EACH_OP, INTEGER_EDGES, WITHOUT_PAIRS
 from harness.sources import Source
 
 Ranges = Mapping[str, Range]
@@ -20,37 +22,51 @@ class VariantKind:
     """How a variant is made. arithmetic: what its kernels compute in, as the table says it.
 
     make(graph, ranges) → Graph; ranges are those of the activations, and None unless `calibrated`.
+    by_default: made where nobody asks for variants by name.
     """
 
     arithmetic: str
     calibrated: bool
     make: Callable[[Graph, Ranges | None], Graph]
+    by_default: bool = True
 
 
 def _f32(graph: Graph, _ranges: None) -> Graph:
     return dequantize_weights.run(graph)
 
 
+def _weights(graph: Graph, _ranges: None) -> Graph:
+    return quantize_weights.run(dequantize_weights.run(graph))
+
+
 def _hybrid(graph: Graph, _ranges: None) -> Graph:
-    return hybrid.quantize(graph)
+    return hybrid.quantize(dequantize_weights.expand(graph))
 
 
-def _int8(graph: Graph, ranges: Ranges) -> Graph:
-    return int8.quantize(dequantize_weights.run(graph), ranges)
+def _int8(graph: Graph, ranges: Ranges, stage: int = INTEGER_EDGES) -> Graph:
+    return int8.quantize(dequantize_weights.run(graph), ranges, stage)
 
 
 VARIANTS = {
     "f32": VariantKind("f32", False, _f32),
+    "weights": VariantKind("f32-w8", False, _weights, by_default=False),
     "hybrid": VariantKind("hybrid", False, _hybrid),
     "int8": VariantKind("int8-ptq", True, _int8),
+    "int8-stage1": VariantKind(
+        "int8-ptq stage 1", True, partial(_int8, stage=AROUND_EACH_OP), by_default=False
+    ),
+    "int8-stage2": VariantKind(
+        "int8-ptq stage 2", True, partial(_int8, stage=WITHOUT_PAIRS), by_default=False
+    ),
 }
+DEFAULT = [name for name, kind in VARIANTS.items() if kind.by_default]
 
 AS_IT_IS = VariantKind("int8", False, lambda graph, _ranges: graph)
 """A file that came quantized runs as it is; whether by training or afterwards it does not say."""
 
 
 def kinds_of(source: Source, names: list[str] | None) -> dict[str, VariantKind]:
-    """The variants of a source by name, in the order asked for; all that it has where None are asked for.
+    """The variants of a source by name, in the order asked for; the default ones where None are asked for.
 
     Raises UsageError for an unknown name, or a variant that an already quantized file cannot become.
     """
@@ -58,7 +74,7 @@ def kinds_of(source: Source, names: list[str] | None) -> dict[str, VariantKind]:
         if name not in VARIANTS:
             raise unknown_name("variant", name, VARIANTS)
     if not source.quantized:
-        return {name: VARIANTS[name] for name in dict.fromkeys(names or VARIANTS)}
+        return {name: VARIANTS[name] for name in dict.fromkeys(names or DEFAULT)}
     impossible = [name for name in names or [] if name != "int8"]
     if impossible:
         raise UsageError(

@@ -3,6 +3,7 @@ import pytest
 
 from harness.errors import UsageError
 from harness.formats import runtime_ops
+from harness.passes import quantize_weights
 from harness.quantize import int8
 from harness.quantize.calibrate import Range
 from harness.sources import Source
@@ -15,7 +16,7 @@ def ranges():
     return {name: Range(-3.0, 3.0) for name in small_network().tensors}
 
 
-def test_all_variants_by_default_and_in_the_order_asked_for():
+def test_default_variants_or_those_asked_for_in_their_order():
     source = Source("m", small_network())
     assert list(kinds_of(source, None)) == ["f32", "hybrid", "int8"]
     assert list(kinds_of(source, ["int8", "f32", "int8"])) == ["int8", "f32"]
@@ -44,7 +45,22 @@ def test_making_a_variant_changes_dtypes_as_its_name_says(ranges):
     dtypes = {}
     for name, kind in VARIANTS.items():
         graph = kind.make(small_network(), ranges if kind.calibrated else None)
-        weights = graph.tensors[graph.nodes[0].inputs[1]].dtype
+        convolution = next(node for node in graph.nodes if node.op == "Conv2D")
+        weights = graph.tensors[convolution.inputs[1]].dtype
         dtypes[name] = (weights, graph.tensors[graph.inputs[0]].dtype)
     f32, i8 = np.float32, np.int8
-    assert dtypes == {"f32": (f32, f32), "hybrid": (i8, f32), "int8": (i8, i8)}
+    assert dtypes == {
+        "f32": (f32, f32),
+        "weights": (f32, f32),
+        "hybrid": (i8, f32),
+        "int8": (i8, i8),
+        "int8-stage1": (i8, f32),
+        "int8-stage2": (i8, f32),
+    }
+
+
+def test_weights_stored_as_int8_make_every_variant(ranges):
+    small = quantize_weights.run(small_network(), minimum_size=1)
+    for name, kind in VARIANTS.items():
+        graph = kind.make(small, ranges if kind.calibrated else None)
+        assert ("Dequantize" in {node.op for node in graph.nodes}) == name.startswith("int8-stage"), name

@@ -14,7 +14,7 @@ from harness.report.table import FORMATS, render
 from harness.results import FAILED, VALID
 from harness.store import DEFAULT_PATH
 from harness.trial import LENGTHS
-from harness.variants import VARIANTS
+from harness.variants import DEFAULT, VARIANTS
 
 
 def add(parser: ArgumentParser) -> None:
@@ -23,7 +23,10 @@ def add(parser: ArgumentParser) -> None:
     )
     add_model(parser, several=True)
     parser.add_argument(
-        "--variants", type=names, metavar="V[,V…]", help=f"of {', '.join(VARIANTS)}; all by default"
+        "--variants",
+        type=names,
+        metavar="V[,V…]",
+        help=f"of {', '.join(VARIANTS)} (default: {','.join(DEFAULT)})",
     )
     parser.add_argument(
         "--samples", type=positive, metavar="N", help="evaluate a stratified subset of N samples"
