@@ -60,7 +60,9 @@ def test_tensorflow_gives_our_answers(name):
     assert_close(run_tensorflow(graphdef.write(graph), graph), expected_outputs(graph))
 
 
-@pytest.mark.parametrize("name", sorted(NETWORKS.keys() - {"convolutions", "curves", "elementwise", "shapes"}))
+@pytest.mark.parametrize(
+    "name", sorted(NETWORKS.keys() - {"convolutions", "curves", "elementwise", "shapes"})
+)
 def test_reads_back_with_the_same_outputs(name, tmp_path):
     graph = NETWORKS[name]()
     again = read_back(graph, tmp_path)
