@@ -1,4 +1,4 @@
-"""The report page: one HTML file that opens offline, with its style, data, scripts and plotting library inside.
+"""The report page: one HTML file that opens offline, with its style, data and scripts inside.
 
 Nothing from outside becomes markup: texts are made harmless (harness/text.py), the template escapes them, the
 data is JSON whose `<`, `>`, `&` and `'` are escapes, the scripts write text and never HTML. And if something
@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+from collections.abc import Iterable
 from pathlib import Path
 
 from harness import __version__
@@ -63,15 +64,13 @@ def _script(text: str) -> str:
     return text
 
 
-def _policy(scripts) -> str:
+def _policy(scripts: Iterable[str]) -> str:
     """The Content-Security-Policy: these scripts and nothing else, and no request to anywhere.
 
     Styles may be inline because the plotting library sets them; they can load nothing either.
     """
-    hashes = " ".join(
-        f"'sha256-{base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()}'"
-        for script in scripts
-    )
+    digests = (hashlib.sha256(script.encode()).digest() for script in scripts)
+    hashes = " ".join(f"'sha256-{base64.b64encode(digest).decode()}'" for digest in digests)
     return (
         f"default-src 'none'; script-src {hashes}; style-src 'unsafe-inline'; img-src data:; "
         "base-uri 'none'; form-action 'none'"

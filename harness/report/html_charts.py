@@ -1,4 +1,4 @@
-"""What the page's charts draw, as plain dicts and lists. A milliseconds figure of an emulator is never one."""
+"""What the page's charts draw, as plain dicts and lists. An emulator's time is never drawn."""
 
 from __future__ import annotations
 
@@ -53,8 +53,8 @@ def tradeoffs(entries: Sequence[Entry], store: Store) -> list[dict]:
     """
     panels: dict[tuple, dict] = {}
     for entry in entries:
-        cell, spent = entry.cell, cost(entry.cell)
-        if cell.top1 is None or not cell.samples or spent is None:
+        cell, point = entry.cell, _tradeoff_point(entry)
+        if point is None:
             continue
         dataset = dataset_of(store, entry)
         panel = panels.setdefault(
@@ -62,21 +62,20 @@ def tradeoffs(entries: Sequence[Entry], store: Store) -> list[dict]:
             {"device": shown(cell.device), "dataset": dataset, "samples": cell.samples,
              "emulated": cell.emulated, "axis": axis(cell), "points": []},
         )  # fmt: skip
-        low, high = wilson_interval(round(cell.top1 * cell.samples), cell.samples)
-        panel["points"].append(
-            _named(entry)
-            | {
-                "x": spent[0],
-                "x_low": spent[1],
-                "x_high": spent[2],
-                "y": cell.top1,
-                "y_low": low,
-                "y_high": high,
-            }
-        )
+        panel["points"].append(point)
     for panel in panels.values():
         panel["front"] = pareto_front((p["x"], p["y"]) for p in panel["points"] if p["valid"])
     return list(panels.values())
+
+
+def _tradeoff_point(entry: Entry) -> dict | None:
+    """Cost as x, top-1 as y, each with the ends of its 95 % interval; None where one was not measured."""
+    cell, spent = entry.cell, cost(entry.cell)
+    if spent is None or cell.top1 is None or not cell.samples:
+        return None
+    low, high = wilson_interval(round(cell.top1 * cell.samples), cell.samples)
+    x = dict(zip(("x", "x_low", "x_high"), spent, strict=True))
+    return _named(entry) | x | {"y": cell.top1, "y_low": low, "y_high": high}
 
 
 def sizes(entries: Sequence[Entry]) -> list[dict]:
@@ -109,10 +108,9 @@ def layers(entries: Sequence[Entry], store: Store) -> list[dict]:
         panel["arithmetics"].append(arithmetic)
         for node in nodes:
             value = node.macs / 1e6 if cell.emulated else float(np.median(node.ns)) / 1e3
-            row = panel["rows"].setdefault(
-                node.name, {"name": shown(node.name), "op": shown(node.op), "values": {}}
-            )
-            row["values"][arithmetic] = row["values"].get(arithmetic, 0.0) + value
+            row = {"name": shown(node.name), "op": shown(node.op), "values": {}}
+            values = panel["rows"].setdefault(node.name, row)["values"]
+            values[arithmetic] = values.get(arithmetic, 0.0) + value
     return [panel | {"rows": list(panel["rows"].values())} for panel in panels.values()]
 
 
@@ -136,8 +134,8 @@ def histories(entries: Sequence[Entry], store: Store) -> list[dict]:
             {"device": shown(cell.device), "model": shown(cell.model), "axis": axis(cell), "lines": []},
         )
         line = [
-            {"cell": p.cell_id, "release": shown(p.release), "started": shown(p.started[:16].replace("T", " ")),
-             "value": value, "change": steps.get(i)}
+            {"cell": p.cell_id, "release": shown(p.release), "value": value, "change": steps.get(i),
+             "started": shown(p.started[:16].replace("T", " "))}
             for i, (p, value) in enumerate(zip(points, values, strict=True))
         ]  # fmt: skip
         panel["lines"].append({"arithmetic": shown(cell.arithmetic), "points": line})

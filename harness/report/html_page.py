@@ -1,4 +1,4 @@
-"""Everything that stands on the report page, in the order of its sections, as plain dicts, lists and texts."""
+"""Everything that stands on the report page, section by section, as plain dicts, lists and texts."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def page(store: Store, selection: Selection) -> dict:
 
 
 def _tables(entries: Sequence[Entry], releases: Sequence[str]) -> dict[str, list[Entry]]:
-    """Title → the table's cells: one for each release that was asked for, newest first, else one of them all."""
+    """Title → the table's cells: one for each release asked for, newest first, else one of them all."""
     if not releases:
         group = newest(entries)
         names = list(dict.fromkeys(entry.release for entry in group))

@@ -1,4 +1,4 @@
-"""The report page as a document: what stands on it, what cannot get into it. A browser opens it in test_page.py."""
+"""The report page as a document: what stands on it, what cannot get into it; test_page.py opens it."""
 
 import json
 import re
@@ -24,10 +24,11 @@ from tests.support.report_store import Plan, fill
 
 pytest.importorskip("plotly", reason="needs the extra 'report'")
 
+EVERYTHING = Selection()
 SMALL = Plan(devices=("pi4", "qemu"), models=("solar_cells",), releases=("v1", "v2"), slower="v2", runs=70)
 
 
-def page(path: Path, selection: Selection = Selection()) -> str:
+def page(path: Path, selection: Selection = EVERYTHING) -> str:
     with Store.open(path) as store:
         return html.render(store, selection)
 

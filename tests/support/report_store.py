@@ -40,8 +40,8 @@ def fill(path: Path, plan: Plan = Plan()) -> None:  # noqa: B008 (frozen)
     with Store.open(path) as store:
         for number, release in enumerate(plan.releases):
             record = RunRecord(
-                f"2026-{1 + number // 27:02}-{1 + number % 27:02}T10:00:00+00:00", "0.1.0", "aarch64:" + "cd" * 32,
-                {"trial": "default"}, {"python": "3.11.2", "host": "Linux"}, release,
+                f"2026-{1 + number // 27:02}-{1 + number % 27:02}T10:00:00+00:00", "0.1.0",
+                "aarch64:" + "cd" * 32, {"trial": "default"}, {"python": "3.11.2", "host": "Linux"}, release,
             )  # fmt: skip
             writer = store.new_run(record)
             for device in plan.devices:
