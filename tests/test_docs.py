@@ -1,0 +1,69 @@
+"""The documentation cannot rot: links lead somewhere, and every command in it is one the program takes."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from harness import trial
+from harness.cli import _with_command, main, parser
+from harness.exporters import tflite
+from tests.conftest import ROOT
+from tests.support.graphs import small_network
+
+PAGES = sorted(
+    [ROOT / "README.md", *ROOT.glob("docs/*.md"), ROOT / "models" / "README.md", *ROOT.glob("runtime/*.md")]
+)
+COMMAND = re.compile(r"^(?:    |\$ )?(bench(?: .*|))$", re.M)
+
+
+def commands_of(page: Path) -> list[str]:
+    """The `bench …` lines of a page's code blocks, continued lines joined, without comments."""
+    text = page.read_text(encoding="utf-8").replace("\\\n", " ")
+    blocks = re.findall(r"^```[a-z]*\n(.*?)^```", text, re.M | re.S)
+    indented = re.findall(r"^    bench .*$", re.sub(r"^```.*?^```", "", text, flags=re.M | re.S), re.M)
+    return [line.split("  #")[0].strip() for line in COMMAND.findall("\n".join([*blocks, *indented]))]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_links_lead_somewhere(page):
+    for target in re.findall(r"\]\(([^)#]+)[^)]*\)", page.read_text(encoding="utf-8")):
+        if "://" not in target:
+            assert (page.parent / target).exists(), target
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_commands_are_ones_that_the_program_takes(page):
+    for command in commands_of(page):
+        if "…" not in command:
+            parser().parse_args(_with_command(shlex.split(command)[1:]))
+
+
+@pytest.fixture
+def beginners_folder(tmp_path, monkeypatch):
+    """A folder with the files that the README's examples name."""
+    (tmp_path / "net.tflite").write_bytes(tflite.write(small_network()))
+    np.save(tmp_path / "x.npy", np.zeros((1, 9, 9, 3), np.float32))
+    rng = np.random.default_rng(0)
+    for label in range(5):
+        folder = tmp_path / "photos" / str(label)
+        folder.mkdir(parents=True)
+        Image.fromarray(rng.integers(0, 256, (20, 20, 3), np.uint8)).save(folder / "1.png")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setitem(trial.LENGTHS, "default", trial.QUICK)
+    return tmp_path
+
+
+def test_the_readmes_examples_run(beginners_folder, capsys):
+    run = [c for c in commands_of(ROOT / "README.md") if "net.tflite" in c]
+    assert len(run) == 3
+    for command in run:
+        argv = shlex.split(command.replace("resize=224", "resize=9"))[1:]
+        assert main([*argv, "--quiet"]) == 0, command
+    assert "top-1" in capsys.readouterr().out
+    assert np.load(beginners_folder / "y.npy").shape == (1, 5)
