@@ -1,4 +1,4 @@
-"""The language of transforms: `name(parameter=value, …) name …`, as TensorFlow's graph transform tool reads it.
+"""The language of transforms, `name(parameter=value, …) name …`, that of TensorFlow's graph transform tool.
 
     transforms := { name [ "(" [ parameter { [","] parameter } ] ")" ] }
     parameter  := name "=" value          a parameter may be repeated; order is kept
@@ -21,6 +21,7 @@ from harness import passes
 from harness.errors import BenchError, UsageError, unknown_name
 from harness.graph import Graph
 from harness.passes._edit import OpName
+from harness.passes.quantize_nodes import Calibrate
 
 _NAME = re.compile(r"[A-Za-z0-9_]+")
 _SPACE = re.compile(r"(?:\s|\\\n)*")
@@ -115,19 +116,20 @@ def _syntax_error(text: str, position: int, expected: str) -> UsageError:
 
 @dataclass(frozen=True)
 class Call:
-    """A transform ready to run: `run(graph, **arguments)`."""
+    """A transform ready to run: `run(graph, **arguments)`. calibrated: it takes `calibrate` too."""
 
     name: str
     run: Callable[..., Graph]
     arguments: dict[str, object]
     ignore_errors: bool = False
+    calibrated: bool = False
 
 
 def bind(transform: Transform) -> Call:
     """The pass and its arguments; UsageError for an unknown transform or parameter, or a bad value."""
     run = passes.function(transform.name)
-    types = typing.get_type_hints(run)
-    known = list(inspect.signature(run).parameters.values())[1:]
+    types = {key: _settable(kind) for key, kind in typing.get_type_hints(run).items()}
+    known = [p for p in inspect.signature(run).parameters.values() if types[p.name] is not None]
     given: dict[str, list[str]] = {}
     names = ["ignore_errors", *(parameter.name for parameter in known)]
     for key, value in transform.params:
@@ -139,14 +141,20 @@ def bind(transform: Transform) -> Call:
     missing = [p.name for p in known if p.default is p.empty and p.name not in arguments]
     if missing:
         raise UsageError(f"transform {transform.name} needs {' and '.join(missing)}")
-    return Call(transform.name, run, arguments, ignore)
+    return Call(transform.name, run, arguments, ignore, "calibrate" in types)
+
+
+def _settable(kind: object) -> object | None:
+    """The type behind `X | None`; None where no text can give such a value, as for the graph itself."""
+    if isinstance(kind, UnionType):
+        kind = next(choice for choice in typing.get_args(kind) if choice is not type(None))
+    (item,) = typing.get_args(kind) if typing.get_origin(kind) is Sequence else (kind,)
+    return kind if item in _READERS else None
 
 
 def _value(transform: str, key: str, kind: object, values: list[str]) -> object:
     """The values of one parameter as the type that its pass asks for."""
-    if isinstance(kind, UnionType):
-        kind = next(choice for choice in typing.get_args(kind) if choice is not type(None))
-    if typing.get_origin(kind) in (Sequence, list):
+    if typing.get_origin(kind) is Sequence:
         (kind,) = typing.get_args(kind)
         return [_value(transform, key, kind, [value]) for value in values]
     if len(values) > 1:
@@ -180,17 +188,20 @@ def apply(
     transforms: Iterable[Transform],
     observe: passes.Observer | None = None,
     report: Callable[[str], None] = lambda text: None,
+    calibrate: Calibrate | None = None,
 ) -> Graph:
     """Runs each transform once, in order; all are understood before the first one runs.
 
-    The graph is verified after each. report is told of errors that are ignored. Raises UsageError for what
+    The graph is verified after each. report is told of errors that are ignored. calibrate: observes the
+    ranges of activations, for transforms that use them. Raises UsageError for what
     `bind` refuses, and the error of a transform that fails with its name in front.
     """
     calls = [bind(transform) for transform in transforms]
     graph = passes.checked(graph.clone())
     for call in calls:
+        observing = {"calibrate": calibrate} if call.calibrated else {}
         try:
-            changed = passes.checked(call.run(graph, **call.arguments))
+            changed = passes.checked(call.run(graph, **call.arguments, **observing))
         except BenchError as error:
             if not call.ignore_errors:
                 raise type(error)(f"transform {call.name}: {error}") from error

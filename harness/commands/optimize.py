@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import tempfile
 from argparse import ArgumentParser, Namespace
 from pathlib import Path
 
@@ -10,9 +11,13 @@ from tabulate import tabulate
 
 from harness import exporters, importers, passes, transforms
 from harness.changes import Change, Size, changes, size
-from harness.commands._options import names
+from harness.commands._options import add_quiet, names
 from harness.graph import Graph
+from harness.prepare import calibrator
+from harness.progress import ProgressLine
+from harness.sources import PREPROCESS_HELP, Source, parse_preprocess
 from harness.text import clean
+from harness.transforms import Transform
 
 LOWERED = (".qbm", ".tflite")  # formats without ops that TensorFlow and ONNX have
 WIDEST = 200  # of what is different in a node
@@ -28,6 +33,16 @@ def add(parser: ArgumentParser) -> None:
         metavar="TEXT",
         help="'name(parameter=value, …) name …', each once, in this order (default: all that is safe)",
     )
+    parser.add_argument(
+        "--checkpoint", metavar="PREFIX", help="where a .pb file's variables have their values"
+    )
+    parser.add_argument(
+        "--dataset",
+        metavar="NAME|DIR",
+        help="samples on which quantize_nodes observes the activations' ranges",
+    )
+    parser.add_argument("--preprocess", metavar="TEXT", help=f"how they become inputs: {PREPROCESS_HELP}")
+    add_quiet(parser)
     parser.add_argument("--explain", action="store_true", help="list the nodes that each transform changed")
 
 
@@ -36,20 +51,28 @@ def run(arguments: Namespace) -> int:
     chosen = transforms.parse(arguments.transforms) if arguments.transforms is not None else None
     for transform in chosen or ():
         transforms.bind(transform)
-    graph = importers.load(arguments.input, arguments.inputs, arguments.outputs)
-    log = _Log()
+    graph = importers.load(arguments.input, arguments.inputs, arguments.outputs, arguments.checkpoint)
+    log = _Log(graph)
     if chosen is None:
         graph = passes.apply(graph, observe=log.observe)
     else:
-        graph = transforms.apply(graph, chosen, log.observe, report=_warn)
-        lowering = passes.LOWERING if Path(arguments.output).suffix.lower() in LOWERED else []
-        graph = passes.apply(graph, lowering, log.observe)
+        graph = _transformed(graph, chosen, arguments, log)
     written = exporters.save(graph, arguments.output)
     print(log.table())
     if arguments.explain:
         print("\n" + log.explanation())
     print(f"\nwrote {arguments.output}: {written / 1e6:.2f} MB")
     return 0
+
+
+def _transformed(graph: Graph, chosen: list[Transform], arguments: Namespace, log: _Log) -> Graph:
+    """The graph after the chosen transforms, in ops that the output's format has."""
+    source = Source(graph.name, graph, parse_preprocess(arguments.preprocess))
+    with ProgressLine(arguments.quiet) as progress, tempfile.TemporaryDirectory() as work:
+        observe = calibrator(source, arguments.dataset, Path(work), progress) if arguments.dataset else None
+        graph = transforms.apply(graph, chosen, log.observe, _warn, observe)
+    lowering = passes.LOWERING if Path(arguments.output).suffix.lower() in LOWERED else []
+    return passes.apply(graph, lowering, log.observe)
 
 
 def _warn(text: str) -> None:
@@ -59,22 +82,22 @@ def _warn(text: str) -> None:
 class _Log:
     """What every transform did, for the table and the explanation."""
 
-    def __init__(self) -> None:
-        self.rows: list[tuple[str, Size, Size]] = []
+    def __init__(self, graph: Graph) -> None:
+        self.lines = [["(the file)", *_columns(size(graph))]]
         self.details: list[tuple[str, list[Change]]] = []
 
     def observe(self, name: str, before: Graph, after: Graph) -> None:
         found = changes(before, after)
-        sizes = size(before), size(after)
-        if found or sizes[0] != sizes[1] or not self.rows:
-            self.rows.append((name, *sizes))
+        columns = _columns(size(after))
+        if found or columns != self.lines[-1][1:]:
+            self.lines.append([name, *columns])
             self.details.append((name, found))
 
     def table(self) -> str:
-        """The size of the graph after each transform that changed something; the first line before all."""
-        lines = [["imported", *_columns(self.rows[0][1])]] if self.rows else []
-        lines += [[name, *_columns(after)] for name, _, after in self.rows]
-        return tabulate(lines, ["after", "nodes", "MMAC", "MB of constants"], floatfmt=("", "", ".2f", ".2f"))
+        """The size of the graph after each transform that changed something."""
+        return tabulate(
+            self.lines, ["after", "nodes", "MMAC", "MB of constants"], floatfmt=("", "", ".2f", ".2f")
+        )
 
     def explanation(self) -> str:
         return "\n".join(

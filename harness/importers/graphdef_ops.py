@@ -91,16 +91,16 @@ def plain(op: str, count: int) -> Callable[[Source], Translation]:
     return lambda source: (op, source.args(count), {})
 
 
-def shaped(op: str, **attrs: tuple[str, str, object]) -> Callable[[Source], Translation]:
-    """An op whose second input is a list of sizes or axes, which shape inference must find as a constant.
+def shaped(op: str, count: int = 1, **attrs: tuple[str, str, object]) -> Callable[[Source], Translation]:
+    """An op whose last `count` inputs list sizes or axes, which shape inference must find as constants.
 
     attrs: IR attribute → (TensorFlow's attribute, field, default).
     """
 
     def translate(source: Source) -> Translation:
-        x, argument = source.args(2)
+        x, *lists = source.args(1 + count)
         values = {name: source.attr(*where) for name, where in attrs.items()}
-        return op, [x, source.behind_identity(argument)], values
+        return op, [x, *map(source.behind_identity, lists)], values
 
     return translate
 
@@ -195,6 +195,9 @@ TF_OPS: dict[str, Callable[[Source], Translation]] = {
     "Rsqrt": plain("Rsqrt", 1),
     "Relu": plain("Relu", 1),
     "Relu6": plain("Relu6", 1),
+    "Sigmoid": plain("Logistic", 1),
+    "Tanh": plain("Tanh", 1),
+    "Erf": plain("Erf", 1),
     "Softmax": plain("Softmax", 1),
     "Reshape": shaped("Reshape"),
     "Squeeze": squeeze,
@@ -202,6 +205,8 @@ TF_OPS: dict[str, Callable[[Source], Translation]] = {
     "Pad": shaped("Pad"),
     "Mean": shaped("Mean", keep_dims=("keep_dims", "b", False)),
     "ConcatV2": concat,
+    "SpaceToBatchND": shaped("SpaceToBatchND", 2),
+    "BatchToSpaceND": shaped("BatchToSpaceND", 2),
     "Identity": plain("Identity", 1),
     "PlaceholderWithDefault": plain("PlaceholderWithDefault", 1),
     "CheckNumerics": plain("CheckNumerics", 1),
