@@ -83,11 +83,14 @@ class Writer:
     def _add_node(self, node: Node) -> None:
         if node.op not in OPS:
             raise FormatError(f"node '{node.name}' ({node.op}): a .pb has no form for this op")
+        first = len(self._message.node)
         last = add_activation(self, node, OPS[node.op](self, node))
         # Nothing reads the last NodeDef yet, so it can still take the name of the tensor.
         assert self._message.node[-1].name == last
         self._message.node[-1].name = self._names[node.outputs[0]]
         self._taken.discard(last)
+        for definition in self._message.node[first:]:
+            definition.device = node.attrs.get("device", "")
 
     # --- what the table of ops calls ---
 

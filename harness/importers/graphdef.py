@@ -11,6 +11,7 @@ it when no output needs it; otherwise shape inference refuses it by name.
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -28,6 +29,7 @@ MAX_NAME = 1024
 GROWTH, FREE_BYTES = 16, 2**26  # constants may take GROWTH times the file's size and FREE_BYTES more
 NO_OUTPUT = {"NoOp", "Assert"}  # ops without output tensors, so never an output of the network
 PLACEHOLDERS = {"Placeholder", "PlaceholderV2"}
+VARIABLES = {"Variable", "VariableV2", "VarHandleOp", "AutoReloadVariable"}
 
 
 def load(path: Path, inputs: Sequence[str] = (), outputs: Sequence[str] = ()) -> Graph:
@@ -35,7 +37,14 @@ def load(path: Path, inputs: Sequence[str] = (), outputs: Sequence[str] = ()) ->
 
     An unknown batch dimension becomes 1. With `inputs` given the graph is cut there.
     """
-    defs = _parse(path)
+    return import_message(parse(path, "GraphDef"), path, path.stat().st_size, inputs, outputs)
+
+
+def import_message(
+    message, path: Path, size: int, inputs: Sequence[str] = (), outputs: Sequence[str] = ()
+) -> Graph:
+    """A GraphDef that was read from `path`, whose files have `size` bytes, as a Graph."""
+    defs = _definitions(message, path)
     references = _references(defs)
     reads = {source for sources in references.values() for source in sources}
     ends = list(dict.fromkeys(_known(defs, n, "output") for n in outputs)) or _unread(defs, reads, path)
@@ -45,33 +54,45 @@ def load(path: Path, inputs: Sequence[str] = (), outputs: Sequence[str] = ()) ->
     needed = _needed(defs, references, ends, starts)
     if inputs:
         _check_placeholders(defs, needed, starts)
+    _check_variables(defs, needed, path)
 
     graph = Graph(path.stem, inputs=starts, outputs=ends)
     for name in starts:
         source = defs[_split(name)[0]]
         graph.tensors[name] = Tensor(name, placeholder_shape(source), placeholder_dtype(source))
-    importer = _Importer(graph, defs, references, needed, path.stat().st_size)
+    importer = _Importer(graph, defs, references, needed, size)
     for name in sorted(defs, key=lambda name: defs[name].op != "Const"):  # translators look at constants
         importer.add(name)
     return graph.verify()
 
 
-def _parse(path: Path) -> dict:
-    """Node name → NodeDef, in file order."""
+def protobuf_class(kind: str, path: Path):
+    """The class of a message, "GraphDef" or "MetaGraphDef"; UsageError where TensorBoard is not installed."""
+    module = {"GraphDef": "graph_pb2", "MetaGraphDef": "meta_graph_pb2"}[kind]
     try:
-        from google.protobuf.message import DecodeError
-        from tensorboard.compat.proto.graph_pb2 import GraphDef
+        return getattr(importlib.import_module(f"tensorboard.compat.proto.{module}"), kind)
     except ImportError as error:
         raise UsageError(
             f"reading '{path}' needs TensorBoard's protobufs: pip install 'quantbench[graphdef]'"
         ) from error
-    message = GraphDef()
+
+
+def parse(path: Path, kind: str, content: bytes | None = None):
+    """The message of this kind that a file, or these bytes of it, holds; FormatError where it is none."""
+    message = protobuf_class(kind, path)()
+    from google.protobuf.message import DecodeError
+
     try:
-        message.ParseFromString(read_bytes(path))
+        message.ParseFromString(read_bytes(path) if content is None else content)
     except DecodeError as error:
-        raise FormatError(f"'{path}' is not a GraphDef, or it is damaged: {error}") from error
+        raise FormatError(f"'{path}' is not a {kind}, or it is damaged: {error}") from error
+    return message
+
+
+def _definitions(message, path: Path) -> dict:
+    """Node name → NodeDef, in file order."""
     if not message.node:
-        raise FormatError(f"'{path}' holds no nodes; a SavedModel has to be frozen into a GraphDef first")
+        raise FormatError(f"'{path}' holds no nodes, so it is no GraphDef; of a SavedModel give the folder")
     if len(message.node) > MAX_NODES:
         raise FormatError(f"'{path}' has {len(message.node)} nodes; at most {MAX_NODES} are read")
     defs = {}
@@ -154,6 +175,16 @@ def _check_placeholders(defs: dict, needed: set[str], starts: list[str]) -> None
             )
 
 
+def _check_variables(defs: dict, needed: set[str], path: Path) -> None:
+    left = [name for name, node in defs.items() if name in needed and node.op in VARIABLES]
+    if left:
+        shown = ", ".join(left[:10]) + (f" and {len(left) - 10} more" if len(left) > 10 else "")
+        raise FormatError(
+            f"'{path}' has variables left, whose values are in a checkpoint: {shown}; give the checkpoint's "
+            ".meta file, --checkpoint PREFIX with this file, or the SavedModel's folder"
+        )
+
+
 class _Importer:
     """Adds one NodeDef after the other to the graph."""
 
@@ -200,6 +231,8 @@ class _Importer:
             raise FormatError(f"'{min(extra)}': only the first output of {definition.op} is supported")
         source = Source(definition, self._data_inputs(name), self.graph, self._behind_identity)
         op, inputs, attrs = translate(source)
+        if definition.device:
+            attrs = attrs | {"device": definition.device}
         self.graph.nodes.append(Node(op, name, inputs, [name], attrs))
         self.graph.tensors[name] = Tensor(name, None, np.dtype(np.float32))
 
