@@ -13,27 +13,51 @@ from pathlib import Path
 from harness.errors import UsageError
 from harness.graph import Graph
 
-IMPORTERS = {".pb": "graphdef", ".tflite": "tflite"}  # suffix → module of this package
+IMPORTERS = {".meta": "checkpoint", ".pb": "graphdef", ".tflite": "tflite"}  # suffix → module of this package
+SAVED_MODEL = "saved_model.pb"  # what makes a folder a SavedModel
 
 
-def load(path: str | Path, inputs: Sequence[str] = (), outputs: Sequence[str] = ()) -> Graph:
-    """Reads a model file into a Graph that passes `verify()`.
+def load(
+    path: str | Path,
+    inputs: Sequence[str] = (),
+    outputs: Sequence[str] = (),
+    checkpoint: str | Path | None = None,
+) -> Graph:
+    """Reads a model file, or a SavedModel's folder, into a Graph that passes `verify()`.
 
     inputs, outputs: tensor names where the network begins and ends; empty means what the file itself says (a
-    GraphDef: its placeholders, and the nodes that nobody reads).
+    GraphDef: its placeholders, and the nodes that nobody reads). checkpoint: prefix of the one that holds the
+    values of a GraphDef's variables; a .meta file's own is found beside it.
 
     Raises UsageError for a missing file, an unknown suffix, an unknown name or a package that is not
     installed, and FormatError for a file that is damaged, hostile or uses something unsupported.
     """
     path = Path(path)
-    module = IMPORTERS.get(path.suffix.lower())
-    if module is None:
-        raise UsageError(f"cannot import '{path}': its suffix is none of {', '.join(sorted(IMPORTERS))}")
+    if path.name == SAVED_MODEL and (path.parent / "variables").is_dir():
+        path = path.parent
+    module = _module(path)
+    if checkpoint is None:
+        return importlib.import_module(f"{__name__}.{module}").load(path, inputs, outputs)
+    if module not in ("graphdef", "checkpoint"):
+        raise UsageError(f"a checkpoint goes with a .pb or .meta file, not with '{path}'")
+    checkpoints = importlib.import_module(f"{__name__}.checkpoint")
+    return checkpoints.load(path, inputs, outputs, Path(checkpoint))
+
+
+def _module(path: Path) -> str:
+    """The importer of a file or folder that is there."""
+    if path.is_dir() and (path / SAVED_MODEL).is_file():
+        return "savedmodel"
+    if path.suffix.lower() not in IMPORTERS:
+        suffixes = ", ".join(sorted(IMPORTERS))
+        raise UsageError(
+            f"cannot import '{path}': its suffix is none of {suffixes}, nor is it a SavedModel's folder"
+        )
     if path.is_dir():
         raise UsageError(f"cannot import '{path}': it is a folder, not a {path.suffix} file")
     if not path.exists():
         raise UsageError(f"model file '{path}' does not exist")
-    return importlib.import_module(f"{__name__}.{module}").load(path, inputs, outputs)
+    return IMPORTERS[path.suffix.lower()]
 
 
 def read_bytes(path: Path) -> bytes:
