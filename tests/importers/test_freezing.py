@@ -1,4 +1,4 @@
-"""SavedModels and checkpoints that TensorFlow wrote (tests/golden/make_variables_goldens.py), read without it."""
+"""SavedModels and checkpoints of TensorFlow (tests/golden/make_variables_goldens.py), read without it."""
 
 from __future__ import annotations
 
