@@ -41,6 +41,7 @@ class Request:
     samples: int | None = None
     settings: TrialSettings = DEFAULT
     store: str = "results/quantbench.db"
+    release: str | None = None
 
 
 @dataclass(frozen=True)
@@ -121,7 +122,9 @@ def _runner_hashes(opened: Iterable[Device], progress: Progress) -> str:
 def _record(request: Request, runtime_sha256: str) -> RunRecord:
     """What would have to be equal for another run to repeat this one."""
     settings = {
+        "models": list(request.models),
         "trial": request.settings.name,
+        "processes": request.settings.processes,
         "variants": list(request.variants or ()),
         "weights": request.weights,
         "preprocess": request.preprocess,
@@ -133,5 +136,6 @@ def _record(request: Request, runtime_sha256: str) -> RunRecord:
         bench_version=__version__,
         runtime_sha256=runtime_sha256,
         settings=settings,
+        release=request.release,
         environment={"python": platform.python_version(), "host": platform.platform()},
     )

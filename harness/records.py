@@ -72,6 +72,11 @@ def checked(value: object) -> Entry:
     return entry
 
 
+def read(kind: Any, value: object, where: str) -> Any:
+    """A dataclass as `plain` wrote it. Raises FormatError naming what is wrong, below the name `where`."""
+    return _read(kind, value, where)
+
+
 @cache
 def field_types(kind: type) -> dict[str, Any]:
     """The fields of a dataclass that files carry, with their types."""

@@ -102,9 +102,13 @@ class Store:
         with self._database.reading() as connection:
             return {cell_id: cell for _, cell_id, cell in rows.cells(connection, CELLS.c.run_id == run_id)}
 
-    def history(self, device: str, model: str, variant: str) -> list[tuple[int, int, Cell]]:
-        """Run id, cell id and cell of every measurement of one variant on one device, oldest first."""
-        conditions = (DEVICES.c.name == device, CELLS.c.model == model, CELLS.c.variant == variant)
+    def history(self, device: str, model: str, variant: str | None = None) -> list[tuple[int, int, Cell]]:
+        """Run id, cell id and cell of every measurement of a model on one device, oldest first.
+
+        variant: only of this one.
+        """
+        conditions = [DEVICES.c.name == device, CELLS.c.model == model]
+        conditions += [] if variant is None else [CELLS.c.variant == variant]
         with self._database.reading() as connection:
             return list(rows.cells(connection, *conditions))
 

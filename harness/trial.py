@@ -54,7 +54,9 @@ class TrialSettings:
 
     def on(self, info: DeviceInfo) -> TrialSettings:
         """The settings used on this device: QUICK under emulation, where milliseconds mean nothing."""
-        return dataclasses.replace(QUICK, processes=self.processes) if info.emulated else self
+        if not info.emulated:
+            return self
+        return dataclasses.replace(QUICK, processes=min(self.processes, QUICK.processes))
 
     def share(self, whole: int) -> int:
         """What one process contributes to a minimum or a cap of the cell."""

@@ -28,7 +28,13 @@ LAYERS = [
     ["harness.exporters"],
     ["harness.samples", "harness.sample_folder", "harness.datasets", "models.training"],
     ["harness.build", "harness.deploy"],
-    ["harness.stats", "harness.results", "harness.runner_events", "harness.runner_output"],
+    [
+        "harness.stats",
+        "harness.comparison",
+        "harness.results",
+        "harness.runner_events",
+        "harness.runner_output",
+    ],
     ["harness.trial", "harness.measure", "harness.calibration"],
     [
         "harness.schema",
@@ -39,9 +45,12 @@ LAYERS = [
         "harness.store",
     ],
     ["harness.columns"],
-    ["harness.history"],
+    ["harness.releases"],
+    ["harness.history", "harness.likeness"],
+    ["harness.regression"],
     ["harness.report"],
     ["harness.sources", "harness.variants", "harness.prepare", "harness.predict", "harness.pipeline"],
+    ["harness.remeasure"],
     ["harness.commands"],
     ["harness.cli"],
 ]

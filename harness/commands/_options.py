@@ -10,6 +10,7 @@ from harness.files import replacing
 from harness.prepare import variant_graph
 from harness.progress import ProgressLine
 from harness.sources import PREPROCESS_HELP, Source, open_source
+from harness.store import Store
 from harness.variants import VARIANTS
 
 WIDEST_NAME = 40  # of a layer or kernel in a table
@@ -72,6 +73,15 @@ def source_as(arguments: argparse.Namespace, work: Path, progress: ProgressLine)
         return source
     graph = variant_graph(source, arguments.variant, arguments.dataset, work, progress)
     return Source(source.name, graph)
+
+
+def existing_store(where: str) -> Store:
+    """A results database for reading. Raises UsageError where there is none."""
+    if "://" not in where and not Path(where).exists():
+        raise UsageError(
+            f"there is no results database '{where}': measure first (bench run), or give --store"
+        )
+    return Store.open(where)
 
 
 def write_whole(path: Path, content: bytes) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import sys
 from argparse import ArgumentParser, Namespace
+from dataclasses import replace
 from pathlib import Path
 
 from harness import pipeline
@@ -13,7 +14,7 @@ from harness.progress import ProgressLine
 from harness.report.table import FORMATS, render
 from harness.results import FAILED, VALID
 from harness.store import DEFAULT_PATH
-from harness.trial import LENGTHS
+from harness.trial import LENGTHS, TrialSettings
 from harness.variants import DEFAULT, VARIANTS
 
 
@@ -38,6 +39,12 @@ def add(parser: ArgumentParser) -> None:
         "--quick", dest="trial", action="store_const", const="quick", help="same as --trial quick"
     )
     parser.add_argument(
+        "--processes",
+        type=positive,
+        metavar="N",
+        help="of each variant (default: 3); 20 for bench compare to tell a slowdown from noise",
+    )
+    parser.add_argument(
         "--format", choices=FORMATS, default="table", help="of the table (default: %(default)s)"
     )
     parser.add_argument("--out", metavar="FILE", help="write the table there instead of standard output")
@@ -50,6 +57,11 @@ def add(parser: ArgumentParser) -> None:
     add_quiet(parser)
 
 
+def _settings(trial: str, processes: int | None) -> TrialSettings:
+    settings = LENGTHS[trial]
+    return settings if processes is None else replace(settings, processes=processes)
+
+
 def run(arguments: Namespace) -> int:
     """3 where a cell failed, 1 where one is invalid, else 0."""
     request = pipeline.Request(
@@ -60,7 +72,7 @@ def run(arguments: Namespace) -> int:
         preprocess=arguments.preprocess,
         dataset=arguments.dataset,
         samples=arguments.samples,
-        settings=LENGTHS[arguments.trial],
+        settings=_settings(arguments.trial, arguments.processes),
         store=arguments.store,
     )
     with ProgressLine(arguments.quiet) as progress:
