@@ -8,17 +8,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from harness.errors import FormatError
 from harness.exporters._padding import explicit_padding, padding_name
+from harness.exporters.graphdef_writer import Writer
 from harness.graph import OPTIONAL, Graph, Node
 from harness.ops.windows import window_attrs
-
-if TYPE_CHECKING:
-    from harness.exporters.graphdef import Writer
 
 F32, INT32 = np.dtype(np.float32), np.dtype(np.int32)
 FROM_HWIO, TO_HWIO = (3, 0, 1, 2), (1, 2, 3, 0)

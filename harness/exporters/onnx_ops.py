@@ -9,26 +9,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from harness.errors import FormatError
 from harness.exporters._padding import explicit_padding
+from harness.exporters.onnx_writer import Form, Writer, as_it_is
 from harness.graph import OPTIONAL, Node, Tensor
 from harness.ops.activations import LIMITS
 from harness.ops.windows import window_attrs
 
-if TYPE_CHECKING:
-    from harness.exporters.onnx import Writer
-
-Form = tuple[int, ...]
 Written = tuple[str, Form]
-
-
-def as_it_is(tensor: Tensor) -> Form:
-    """The form that the IR itself has."""
-    return tuple(range(len(tensor.shape)))
 
 
 def channels_first(rank: int) -> Form:

@@ -41,7 +41,7 @@ def ops(graph):
     return Counter(n.op_type for n in onnx.load_from_string(exporter.write(graph)).graph.node)
 
 
-@pytest.mark.parametrize("name", NETWORKS)
+@pytest.mark.parametrize("name", sorted(NETWORKS.keys() - {"atrous"}))  # ONNX has no SpaceToBatchND
 def test_same_outputs_in_onnx_runtime(name):
     # ONNX Runtime 1.31 merges Pad into MaxPool and then refuses a pad that is as wide as the window
     assert_same(NETWORKS[name](), optimized=name != "padded")

@@ -94,7 +94,18 @@ def curves() -> Graph:
 
 NETWORKS = {
     make.__name__: make for make in (small_network, convolutions, pools, elementwise, shapes, curves)
-} | pass_graphs.GRAPHS
+} | {
+    name: pass_graphs.GRAPHS[name]
+    for name in (
+        "batch_norm_chain",
+        "fused_batch_norm",
+        "matmuls",
+        "padded",
+        "branches",
+        "reshapes",
+        "atrous",
+    )
+}
 
 
 def with_int8_weights(graph: Graph, per_channel: bool) -> Graph:
