@@ -24,32 +24,8 @@ static inline __attribute__((always_inline)) void run_block(const qb_depthwise_r
     memcpy(row->out + p * row->channels + first, sums, valid * sizeof(float));
 }
 
-/* Every pixel of the row. Where `taps` is a constant and `x` an array of that length, the loops over taps
- * unroll and the pointers stay in registers. */
-static inline __attribute__((always_inline)) void run_pixels(const qb_depthwise_row_f32 *row,
-                                                             const size_t taps, const float **x)
-{
-    const size_t blocks = qb_depthwise_blocks(row->channels);
-    for (size_t p = 0; p < row->pixels; p++) {
-        for (size_t t = 0; t < taps; t++) x[t] = row->columns[p * row->pixel_step + row->tap_offset[t]];
-        if (row->channels < BLOCK) {
-            run_block(row, x, taps, p, 0, 0, row->channels);
-            continue;
-        }
-        for (size_t block = 0; block < blocks; block++) {
-            run_block(row, x, taps, p, block, qb_depthwise_first(block, row->channels), BLOCK);
-        }
-    }
-}
-
-static void run_row(const qb_depthwise_row_f32 *row)
-{
-    const float *x[TAPS_3X3];
-    if (row->taps == TAPS_3X3) {
-        run_pixels(row, TAPS_3X3, x);
-    } else {
-        run_pixels(row, row->taps, row->window);
-    }
-}
+#define ROW qb_depthwise_row_f32
+#define INPUT float
+#include "depthwise_pixels.h"
 
 const qb_depthwise_f32 qb_depthwise_f32_neon = {.name = "depthwise_f32_neon", .row = run_row};

@@ -43,33 +43,16 @@ finish(const qb_depthwise_row_s8 *row, size_t p, size_t block, size_t first, siz
     }
 }
 
-/* Every pixel of the row. Where `taps` is a constant and `x` an array of that length, the loops over taps
- * unroll and the pointers stay in registers. */
-static inline __attribute__((always_inline)) void run_pixels(const qb_depthwise_row_s8 *row,
-                                                             const size_t taps, const int8_t **x)
+static inline __attribute__((always_inline)) void run_block(const qb_depthwise_row_s8 *row,
+                                                            const int8_t *const *x, const size_t taps,
+                                                            size_t p, size_t block, size_t first,
+                                                            size_t valid)
 {
-    const size_t blocks = qb_depthwise_blocks(row->channels);
-    for (size_t p = 0; p < row->pixels; p++) {
-        for (size_t t = 0; t < taps; t++) x[t] = row->columns[p * row->pixel_step + row->tap_offset[t]];
-        if (row->channels < BLOCK) {
-            finish(row, p, 0, 0, row->channels, sum_taps(row, x, taps, 0, 0, row->channels));
-            continue;
-        }
-        for (size_t block = 0; block < blocks; block++) {
-            const size_t first = qb_depthwise_first(block, row->channels);
-            finish(row, p, block, first, BLOCK, sum_taps(row, x, taps, block, first, BLOCK));
-        }
-    }
+    finish(row, p, block, first, valid, sum_taps(row, x, taps, block, first, valid));
 }
 
-static void run_row(const qb_depthwise_row_s8 *row)
-{
-    const int8_t *x[TAPS_3X3];
-    if (row->taps == TAPS_3X3) {
-        run_pixels(row, TAPS_3X3, x);
-    } else {
-        run_pixels(row, row->taps, row->window);
-    }
-}
+#define ROW qb_depthwise_row_s8
+#define INPUT int8_t
+#include "depthwise_pixels.h"
 
 const qb_depthwise_s8 qb_depthwise_s8_avx2 = {.name = "depthwise_s8_avx2", .row = run_row};
