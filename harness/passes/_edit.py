@@ -8,6 +8,7 @@ from typing import NewType
 import numpy as np
 
 from harness.graph import OPTIONAL, Graph, Node, Tensor
+from harness.ops import infer_shapes
 
 OpName = NewType("OpName", str)
 """An op in the parameters of a pass: the text of a transform may use TensorFlow's name for it."""
@@ -81,6 +82,7 @@ class Editor:
         self._readers[name] = []
         for read in dict.fromkeys(inputs):
             self._readers.setdefault(read, []).append(node)
+        infer_shapes(Graph(self.graph.name, self.graph.tensors, [node]), partial=True)
         return name
 
     def rewrite(self, node: Node, op: str, inputs: list[str], **attrs: object) -> None:

@@ -111,7 +111,7 @@ def random_network(rng: np.random.Generator, steps: int) -> Graph:
 
 
 def _random_node(b: Builder, rng, x: str, values: list[str], shared: str, vector: str) -> str:
-    kind = rng.integers(12)
+    kind = rng.integers(19)
     constant = vector if rng.random() < 0.3 else b.const(rng.normal(size=(3,) if rng.random() < 0.7 else ()))
     if kind < 3:
         weights = shared if rng.random() < 0.3 else b.const(rng.normal(size=(3, 3, 3, 3)) / 4)
@@ -132,11 +132,62 @@ def _random_node(b: Builder, rng, x: str, values: list[str], shared: str, vector
         return b.node("BatchNorm", x, *parameters, b.const(rng.uniform(0.5, 2, 3)), epsilon=0.1)
     if kind == 10:
         return b.node("Identity", x)
+    if kind < 17:
+        return _rewritable(b, rng, int(kind), x, constant)
     return b.node(["Relu", "Relu6"][rng.integers(2)], x)
 
 
+def _rewritable(b: Builder, rng, kind: int, x: str, constant: str) -> str:
+    """Two or three nodes that a simpler one can stand for."""
+    if kind == 11:  # two multiples of one value
+        parts = [b.node("Mul", x, b.const(np.float32(rng.normal()))) for _ in range(2)]
+        return b.node(["Add", "Sub"][rng.integers(2)], *parts)
+    if kind == 12:  # the same thing twice
+        name = ["Relu", "Identity"][rng.integers(2)]
+        return b.node("Add", b.node(name, x), b.node(name, x))
+    if kind == 13:  # nothing at all
+        return b.node("Mul", b.node("Add", x, b.const(np.zeros(3))), b.const(np.float32(1)))
+    if kind == 14:  # there and back
+        there, back = (b.const(np.array(p, np.int32)) for p in ((0, 3, 1, 2), (0, 2, 3, 1)))
+        return b.node("Transpose", b.node("Transpose", x, there), back)
+    if kind == 15:  # padding twice, and a multiple in front of the convolution
+        pads = [b.const(np.array([[0, 0], p, p, [0, 0]], np.int32)) for p in ([1, 0], [0, 1])]
+        y = b.node("Pad", b.node("Pad", b.node("Mul", x, constant), pads[0]), pads[1])
+        return b.node("Conv2D", y, b.const(rng.normal(size=(3, 3, 3, 3)) / 4))
+    y = b.node("Sub", constant, b.node("Mul", x, b.const(rng.normal(size=3))))  # in front of a pointwise one
+    return b.node("Conv2D", y, b.const(rng.normal(size=(3, 1, 1, 3))))
+
+
+def sums() -> Graph:
+    """3a + 4a + 5a; a run of products and sums; sums that share a term; what changes nothing."""
+    b = Builder("sums")
+    a, c = b.input((1, 4)), b.node("Relu", b.input((1, 4), "z"))
+    three, four, five = (b.node("Mul", a, b.const(np.float32(factor))) for factor in (3, 4, 5))
+    y = b.node("Add", b.node("Add", three, four), five, activation="relu6")
+    run = b.node("Add", b.node("Mul", y, b.const(np.float32(2))), b.const([1.0, 2.0, 3.0, 4.0]))
+    run = b.node("Sub", b.const(np.float32(1)), b.node("Mul", run, b.const([0.5, 1.0, -1.0, 3.0])))
+    shared = b.node("Sub", b.node("Add", run, c), b.node("Mul", c, b.const(np.float32(0.5))))
+    same = b.node("Mul", b.node("Sub", shared, b.const(np.zeros(4))), b.const(np.ones((1, 1))))
+    return b.build(b.node("Softmax", same), b.node("Add", c, b.node("Sub", same, same)))
+
+
+def atrous() -> Graph:
+    """A dilated convolution as TensorFlow writes it, plain and depthwise, with crops."""
+    rng = np.random.default_rng(6)
+    b = Builder("atrous")
+    y = b.input((1, 9, 8, 3))
+    for op, shape in (("Conv2D", (3, 3, 3, 3)), ("DepthwiseConv2D", (1, 3, 3, 3))):
+        block = b.const(np.array([2, 3], np.int32))
+        pads = b.const(np.array([[2, 3], [3, 4]], np.int32))
+        y = b.node("SpaceToBatchND", y, block, pads)
+        y = b.node(op, y, b.const(rng.normal(size=shape), "w"))
+        y = b.node("BatchToSpaceND", y, block, b.const(np.array([[0, 1], [0, 1]], np.int32)))
+    return b.build(y)
+
+
 GRAPHS = {
-    make.__name__: make for make in (batch_norm_chain, fused_batch_norm, matmuls, padded, branches, reshapes)
+    make.__name__: make
+    for make in (batch_norm_chain, fused_batch_norm, matmuls, padded, branches, reshapes, sums, atrous)
 }
 
 
