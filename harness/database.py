@@ -114,7 +114,8 @@ class Database:
             )
         message = f"results database '{self.name}': {clean(' '.join(str(cause).split()))}"
         if isinstance(error, (sa.exc.OperationalError, sqlite3.OperationalError)):
-            remedy = "the disk and the permissions" if code >= 0 else "the URL, and that the server runs"
+            is_file = isinstance(cause, sqlite3.Error)
+            remedy = "the disk and the permissions" if is_file else "the URL, and that the server runs"
             return Unavailable(f"{message}; check {remedy}")
         return UsageError(message)
 

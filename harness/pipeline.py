@@ -67,7 +67,7 @@ def run(request: Request, progress: Progress, note: Callable[[str], None]) -> Ou
         notes = [remark for job in prepared for remark in job.notes]
         record = _record(request, _runner_hashes(opened.values(), progress))
         cells = []
-        with Store.open(request.store) as store:
+        with Store.open(request.store, notes.append) as store:
             writer = store.new_run(record)
             for name, device in opened.items():
                 with closing(device):

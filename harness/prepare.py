@@ -54,7 +54,7 @@ def prepare(
     UsageError or FormatError for input that cannot be used.
     """
     kinds = kinds_of(source, variants)
-    opened = _open_dataset(source, dataset, samples)
+    opened = open_dataset(source, dataset, samples)
     notes = []
 
     def observed() -> Ranges:
@@ -87,7 +87,7 @@ def calibrator(
     """
 
     def observe(graph: Graph) -> Ranges:
-        opened = _open_dataset(source, dataset, None)
+        opened = open_dataset(source, dataset, None)
         return _calibrate(graph, source.name, opened, work, progress)[0]
 
     return observe
@@ -100,7 +100,8 @@ def _variant_graphs(graph: Graph, kinds: dict[str, VariantKind], observed: Calla
         yield name, kind.make(graph, ranges)
 
 
-def _open_dataset(source: Source, dataset: str | None, samples: int | None) -> Dataset | None:
+def open_dataset(source: Source, dataset: str | None, samples: int | None) -> Dataset | None:
+    """The evaluation's samples; None where neither `dataset` nor the recipe names any. Raises UsageError."""
     chosen = dataset or source.dataset
     if chosen is None:
         return None

@@ -1,5 +1,6 @@
 """Text from outside made fit to show: device output, file names, model names."""
 
+import math
 import unicodedata
 
 
@@ -12,3 +13,10 @@ def clean(text: str, limit: int = 300) -> str:
 def _harmless(character: str) -> bool:
     # Unicode categories C (control, format, surrogate, unassigned) and Z (separators)
     return character == " " or unicodedata.category(character)[0] not in "CZ"
+
+
+def duration(seconds: float) -> str:
+    """`0:34`, `2:05:00`: minutes and seconds, with hours where there are any; rounded up."""
+    minutes, rest = divmod(math.ceil(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"

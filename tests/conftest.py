@@ -1,10 +1,12 @@
 """Fixtures shared by every test."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from harness import cache
+from tests.support.postgres import Server, server
 
 ROOT = Path(__file__).parent.parent
 
@@ -27,3 +29,18 @@ def fresh_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (folder / "zig").symlink_to(compiler_cache)
     monkeypatch.setenv("QUANTBENCH_CACHE", str(folder))
     return folder
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Server]:
+    """A real PostgreSQL server; skips where none is installed."""
+    with server() as running:
+        yield running
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def where(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """The place of an empty results database: a file, then a database of a PostgreSQL server."""
+    if request.param == "sqlite":
+        return str(tmp_path / "results.db")
+    return request.getfixturevalue("postgres").new_database()

@@ -43,6 +43,8 @@ LAYERS = [
         "harness.records",
         "harness.spool",
         "harness.store",
+        "harness.archive",
+        "harness.release_label",
     ],
     ["harness.columns"],
     ["harness.releases"],
@@ -50,7 +52,7 @@ LAYERS = [
     ["harness.regression"],
     ["harness.report"],
     ["harness.sources", "harness.variants", "harness.prepare", "harness.predict", "harness.pipeline"],
-    ["harness.remeasure"],
+    ["harness.remeasure", "harness.estimate"],
     ["harness.commands"],
     ["harness.cli"],
 ]

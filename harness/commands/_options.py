@@ -10,7 +10,7 @@ from harness.files import replacing
 from harness.prepare import variant_graph
 from harness.progress import ProgressLine
 from harness.sources import PREPROCESS_HELP, Source, open_source
-from harness.store import Store
+from harness.store import DEFAULT_PATH, Store
 from harness.variants import VARIANTS
 
 WIDEST_NAME = 40  # of a layer or kernel in a table
@@ -66,6 +66,16 @@ def add_quiet(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--quiet", action="store_true", help="no progress")
 
 
+def add_store(parser: argparse.ArgumentParser) -> None:
+    """--store, for commands that make the database where there is none."""
+    parser.add_argument(
+        "--store",
+        default=str(DEFAULT_PATH),
+        metavar="URL",
+        help="results database: a file, or postgresql://… (default: %(default)s)",
+    )
+
+
 def source_as(arguments: argparse.Namespace, work: Path, progress: ProgressLine) -> Source:
     """The model of the arguments, turned into their variant if they name one."""
     source = open_source(arguments.model, arguments.weights, arguments.preprocess)
@@ -77,11 +87,16 @@ def source_as(arguments: argparse.Namespace, work: Path, progress: ProgressLine)
 
 def existing_store(where: str) -> Store:
     """A results database for reading. Raises UsageError where there is none."""
-    if "://" not in where and not Path(where).exists():
+    if not store_exists(where):
         raise UsageError(
             f"there is no results database '{where}': measure first (bench run), or give --store"
         )
     return Store.open(where)
+
+
+def store_exists(where: str) -> bool:
+    """Whether there is a file to open; of a server it is assumed."""
+    return "://" in where or Path(where).exists()
 
 
 def write_whole(path: Path, content: bytes) -> None:

@@ -5,15 +5,27 @@ from __future__ import annotations
 import shutil
 import sys
 from argparse import ArgumentParser, Namespace
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 
-from harness import pipeline
-from harness.commands._options import add_model, add_quiet, names, positive, write_whole
+from tabulate import tabulate
+
+from harness import estimate, pipeline, release_label
+from harness.commands._options import (
+    add_model,
+    add_quiet,
+    add_store,
+    names,
+    positive,
+    store_exists,
+    write_whole,
+)
 from harness.progress import ProgressLine
 from harness.report.table import FORMATS, render
 from harness.results import FAILED, VALID
-from harness.store import DEFAULT_PATH
+from harness.store import Store
+from harness.text import clean, duration
 from harness.trial import LENGTHS, TrialSettings
 from harness.variants import DEFAULT, VARIANTS
 
@@ -48,11 +60,14 @@ def add(parser: ArgumentParser) -> None:
         "--format", choices=FORMATS, default="table", help="of the table (default: %(default)s)"
     )
     parser.add_argument("--out", metavar="FILE", help="write the table there instead of standard output")
+    add_store(parser)
     parser.add_argument(
-        "--store",
-        default=str(DEFAULT_PATH),
-        metavar="URL",
-        help="database for every sample (default: %(default)s)",
+        "--release",
+        metavar="NAME",
+        help="what bench compare and history call this run (default: the git tag or commit of this folder)",
+    )
+    parser.add_argument(
+        "--dry-run", action="store_true", help="say what would be measured and for how long, and do nothing"
     )
     add_quiet(parser)
 
@@ -62,9 +77,9 @@ def _settings(trial: str, processes: int | None) -> TrialSettings:
     return settings if processes is None else replace(settings, processes=processes)
 
 
-def run(arguments: Namespace) -> int:
-    """3 where a cell failed, 1 where one is invalid, else 0."""
-    request = pipeline.Request(
+def _request(arguments: Namespace) -> pipeline.Request:
+    named = arguments.release
+    return pipeline.Request(
         devices=arguments.device,
         models=arguments.model,
         variants=arguments.variants,
@@ -74,7 +89,15 @@ def run(arguments: Namespace) -> int:
         samples=arguments.samples,
         settings=_settings(arguments.trial, arguments.processes),
         store=arguments.store,
+        release=release_label.of_folder(Path.cwd()) if named is None else release_label.checked(named),
     )
+
+
+def run(arguments: Namespace) -> int:
+    """3 where a cell failed, 1 where one is invalid, else 0."""
+    request = _request(arguments)
+    if arguments.dry_run:
+        return _dry_run(request)
     with ProgressLine(arguments.quiet) as progress:
         outcome = pipeline.run(request, progress, progress.note)
     width = shutil.get_terminal_size((110, 40)).columns
@@ -89,3 +112,24 @@ def run(arguments: Namespace) -> int:
     if FAILED in verdicts:
         return 3
     return 0 if verdicts == {VALID} else 1
+
+
+def _dry_run(request: pipeline.Request) -> int:
+    with Store.open(request.store) if store_exists(request.store) else nullcontext() as store:
+        planned = list(estimate.plan(request, store))
+    headers = ["device", "model", "variant", "processes", "samples", "bytes", "time"]
+    print(tabulate(map(_planned_row, planned), headers, colalign=["left"] * 3 + ["right"] * 4))
+    processes, seconds = sum(p.processes for p in planned), sum(p.seconds for p in planned)
+    least = "" if all(p.earlier for p in planned) else "at least "
+    print(f"\n{len(planned)} cells, {processes} timed processes, {least}{duration(seconds)}")
+    print(f"release: {request.release or 'none'}; store: {request.store}")
+    return 0
+
+
+def _planned_row(planned: estimate.Planned) -> list[object]:
+    """Size and time as measured earlier; without that the size is unknown and the time a minimum."""
+    earlier = planned.earlier
+    size = earlier.size_bytes if earlier and earlier.size_bytes is not None else ""
+    time = f"{'about' if earlier else '≥'} {duration(planned.seconds)}"
+    names = (clean(planned.device), clean(planned.model), planned.variant)
+    return [*names, planned.processes, planned.samples or "", size, time]
