@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import tempfile
 from argparse import ArgumentParser, Namespace
+from collections.abc import Mapping
 from pathlib import Path
 
 from tabulate import tabulate
@@ -15,6 +16,7 @@ from harness.commands._options import add_quiet, names
 from harness.graph import Graph
 from harness.prepare import calibrator
 from harness.progress import ProgressLine
+from harness.quantize.calibrate import Range
 from harness.sources import PREPROCESS_HELP, Source, parse_preprocess
 from harness.text import clean
 from harness.transforms import Transform
@@ -51,7 +53,9 @@ def run(arguments: Namespace) -> int:
     chosen = transforms.parse(arguments.transforms) if arguments.transforms is not None else None
     for transform in chosen or ():
         transforms.bind(transform)
-    graph = importers.load(arguments.input, arguments.inputs, arguments.outputs, arguments.checkpoint)
+    graph = passes.checked(
+        importers.load(arguments.input, arguments.inputs, arguments.outputs, arguments.checkpoint)
+    )
     log = _Log(graph)
     if chosen is None:
         graph = passes.apply(graph, observe=log.observe)
@@ -67,10 +71,15 @@ def run(arguments: Namespace) -> int:
 
 def _transformed(graph: Graph, chosen: list[Transform], arguments: Namespace, log: _Log) -> Graph:
     """The graph after the chosen transforms, in ops that the output's format has."""
-    source = Source(graph.name, graph, parse_preprocess(arguments.preprocess))
+    preprocess = parse_preprocess(arguments.preprocess)
     with ProgressLine(arguments.quiet) as progress, tempfile.TemporaryDirectory() as work:
-        observe = calibrator(source, arguments.dataset, Path(work), progress) if arguments.dataset else None
-        graph = transforms.apply(graph, chosen, log.observe, _warn, observe)
+
+        def observe(current: Graph) -> Mapping[str, Range]:
+            source = Source(current.name, passes.checked(current, partial=False), preprocess)
+            return calibrator(source, arguments.dataset, Path(work), progress)(current)
+
+        calibrate = observe if arguments.dataset else None
+        graph = transforms.apply(graph, chosen, log.observe, _warn, calibrate)
     lowering = passes.LOWERING if Path(arguments.output).suffix.lower() in LOWERED else []
     return passes.apply(graph, lowering, log.observe)
 

@@ -24,17 +24,21 @@ class Sum:
     nodes: list[Node] = field(default_factory=list)
     holds: bool = True
 
-    def _joined(self, old: np.ndarray | None, new: np.ndarray) -> np.ndarray:
-        total = new if old is None else old + new
-        largest = max(new.size, 0 if old is None else old.size)
-        self.holds &= total.size <= largest and bool(np.isfinite(total.astype(np.float32)).all())
-        return total
+    def _checked(self, result: np.ndarray, *operands: np.ndarray) -> np.ndarray:
+        grown = result.size > max(operand.size for operand in operands)
+        self.holds &= not grown and bool(np.isfinite(result.astype(np.float32)).all())
+        return result
+
+    def times(self, a: np.ndarray, b: np.ndarray) -> np.ndarray:
+        return self._checked(a * b, a, b)
 
     def add(self, name: str, factor: np.ndarray) -> None:
-        self.factors[name] = self._joined(self.factors.get(name), factor)
+        old = self.factors.get(name, np.zeros(()))
+        self.factors[name] = self._checked(old + factor, old, factor)
 
     def add_constant(self, values: np.ndarray) -> None:
-        self.constant = self._joined(self.constant, values)
+        old = np.zeros(()) if self.constant is None else self.constant
+        self.constant = self._checked(old + values, old, values)
 
     def steps(self) -> list[tuple[str, Operand, Operand]]:
         """The operations that compute it, the last one its value."""
@@ -77,10 +81,10 @@ def read(edit: Editor, root: Node) -> Sum:
     while stack:
         node, factor = stack.pop()
         total.nodes.append(node)
-        for name, local in _terms(graph, node, factor).items():
+        for name, local in _terms(graph, node, factor, total).items():
             values = graph.const(name)
             if values is not None:
-                total.add_constant(local * values.astype(np.float64))
+                total.add_constant(total.times(local, values.astype(np.float64)))
                 continue
             before = edit.producer(name)
             if before is not None and _belongs(edit, before, node):
@@ -90,12 +94,13 @@ def read(edit: Editor, root: Node) -> Sum:
     return total
 
 
-def _terms(graph: Graph, node: Node, factor: np.ndarray) -> dict[str, np.ndarray]:
+def _terms(graph: Graph, node: Node, factor: np.ndarray, total: Sum) -> dict[str, np.ndarray]:
     """Input → its factor in `factor` · node; a product has its constant in the factor."""
     a, b = node.inputs
     if node.op == "Mul":
         index = constant_operand(graph, node)
-        return {node.inputs[1 - index]: factor * graph.const(node.inputs[index]).astype(np.float64)}
+        values = graph.const(node.inputs[index]).astype(np.float64)
+        return {node.inputs[1 - index]: total.times(factor, values)}
     other = -factor if node.op == "Sub" else factor
     return {a: factor + other} if a == b else {a: factor, b: other}
 
@@ -107,7 +112,8 @@ def _belongs(edit: Editor, before: Node, node: Node) -> bool:
     """
     if not is_linear(edit, before) or before.attrs.get("activation") or edit.only_reader(before) is not node:
         return False
-    return node.op != "Mul" or constant_operand(edit.graph, before) is not None
+    of_one = constant_operand(edit.graph, before) is not None or before.inputs[0] == before.inputs[1]
+    return node.op != "Mul" or of_one
 
 
 def is_linear(edit: Editor, node: Node) -> bool:

@@ -1,0 +1,27 @@
+import numpy as np
+
+from harness.pack import pack
+from harness.passes import apply, lower_ops
+from tests.support.graphs import Builder
+from tests.support.pass_graphs import assert_same_outputs
+
+
+def test_a_batch_norm_with_nothing_in_front_runs_as_product_and_sum():
+    rng = np.random.default_rng(0)
+    b = Builder()
+    x = b.node("MaxPool2D", b.input((1, 4, 4, 3)), filter=(2, 2))
+    y = b.node("BatchNorm", x, *(b.const(rng.uniform(0.5, 2, 3)) for _ in range(4)), epsilon=0.1)
+    graph = b.build(b.node("Relu", b.node("BiasAdd", y, b.const(rng.normal(size=3)))))
+    after = lower_ops.run(graph)
+    assert sorted(n.op for n in after.nodes) == ["Add", "Add", "MaxPool2D", "Mul", "Relu"]
+    assert_same_outputs(graph, after)
+    packed = apply(graph)
+    assert [n.op for n in packed.nodes] == ["MaxPool2D", "Mul", "Add"]
+    pack(packed)
+
+
+def test_parameters_that_are_not_constant_stay():
+    b = Builder()
+    parameters = [b.input((3,), name) for name in "gbmv"]
+    graph = b.build(b.node("BatchNorm", b.input((1, 3)), *parameters))
+    assert lower_ops.run(graph).nodes == graph.nodes
