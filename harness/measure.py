@@ -146,7 +146,7 @@ def _measure_variant(
         cell = failed_cell(on.info, on.model, variant, str(error))
         return Measurement(cell, on.info, processes)
     cell = _cell(on, variant, processes, instructions, predictions)
-    reasons = [*_unmet(processes, on.settings), *_changed(on.info.facts, after)]
+    reasons = [*unmet(processes, on.settings), *changed_facts(on.info.facts, after)]
     warnings = _warnings(on.info, cell, processes, float_top1)
     if on.evaluation is not None and cell.top1 is None:
         reasons.append(f"wrong sample count: {cell.samples} of {len(on.evaluation)} samples were predicted")
@@ -194,7 +194,7 @@ def _peak_memory(info: DeviceInfo, processes: Sequence[LatencySample]) -> int | 
     return None if info.emulated or not known else max(known) * 1024
 
 
-def _unmet(processes: Sequence[LatencySample], settings: TrialSettings) -> Iterator[str]:
+def unmet(processes: Sequence[LatencySample], settings: TrialSettings) -> Iterator[str]:
     """The minimums that a latency trial did not meet; one ended by its cap need only have floor_runs."""
     runs = sum(len(process.ns) for process in processes)
     timed_ms = sum(int(process.ns.sum()) for process in processes) / 1e6
@@ -209,7 +209,7 @@ def _unmet(processes: Sequence[LatencySample], settings: TrialSettings) -> Itera
         yield f"minimums unmet: {timed_ms / 1000:.2f} s of timed runs of at least {needed_s:g} s"
 
 
-def _changed(before: dict[str, str], after: dict[str, str]) -> Iterator[str]:
+def changed_facts(before: dict[str, str], after: dict[str, str]) -> Iterator[str]:
     """Facts that had to stay the same and did not; one that is unknown on either side says nothing."""
     for fact, meaning in STABLE_FACTS.items():
         if fact in before and fact in after and before[fact] != after[fact]:

@@ -45,7 +45,7 @@ class Finding:
     """One figure of one cell in both releases. metric: a column's key, or "verdict".
 
     ratio: new / base. interval: of a latency's ratio. p, p_corrected: of the test, before and after Holm.
-    confirmed: whether a regression may be announced: a latency only once it was measured twice.
+    confirmed: whether a regression may be announced: a latency once both releases were measured in turn.
     """
 
     device: str
@@ -94,15 +94,16 @@ def compare(base: Side, new: Side, threshold: float = THRESHOLD) -> Comparison:
     if not keys:
         raise UsageError(f"'{base.name}' and '{new.name}' have no device, model and variant in common")
     pairs = {key: (base.newest(key), new.newest(key)) for key in keys}
+    timed = {key: (base.newest_times(key), new.newest_times(key)) for key in keys}
     _refuse_unlike(base, new, pairs)
+    _refuse_unlike(base, new, timed)
     findings = []
     for key, (old, recent) in pairs.items():
-        findings += _latency(key, old, recent)
+        findings += _latency(key, *timed[key])
         findings += _exact(key, old, recent, threshold)
         findings += _accuracy(key, old, recent, _floor(base, key))
         findings += _failures(key, old, recent)
-    findings = _corrected(findings, pairs)
-    findings = [_checked_again(f, pairs[f.key][0], new.cells[f.key]) for f in findings]
+    findings = _corrected(findings, timed)
     return Comparison(base.name, new.name, tuple(findings), tuple(_notes(base, new, pairs)))
 
 
@@ -189,29 +190,16 @@ def _corrected(findings: Sequence[Finding], pairs: dict[Key, tuple[Measured, Mea
 
 def _judged_latency(finding: Finding, pairs: dict[Key, tuple[Measured, Measured]]) -> Finding:
     shift = comparison.Shift(finding.ratio, finding.interval, finding.p)
-    noise = own_noise(*pairs[finding.key])
+    base, new = pairs[finding.key]
+    together = new.interleaved is not None and new.interleaved == base.interleaved
+    # Processes that took turns saw the same state of the device: how it drifts between sessions is no matter.
+    noise = 0.0 if together else own_noise(base, new)
     verdict = comparison.latency_verdict(shift, finding.p_corrected, noise)
-    reason = ""
-    if verdict == INCONCLUSIVE:
-        reason = "too noisy to tell: stop other programs, or measure more processes"
-    return replace(finding, verdict=verdict, reason=reason, confirmed=verdict != REGRESSED)
-
-
-def _checked_again(finding: Finding, base: Measured, measurements: Sequence[Measured]) -> Finding:
-    """A slower cell is confirmed when the measurement of the same build before the newest was slower too."""
-    if finding.metric != LATENCY or finding.verdict != REGRESSED:
-        return finding
-    newest, *earlier = [m for m in reversed(measurements) if m.cell.verdict not in (INVALID, FAILED)]
-    again = next((m for m in earlier if _same_build(m, newest) and not differences(base, m)), None)
-    if again is not None and len(again.process_medians) >= comparison.LEAST_VALUES:
-        shift = comparison.shift(base.process_medians, again.process_medians)
-        if comparison.latency_verdict(shift, shift.p, own_noise(base, again)) == REGRESSED:
-            return replace(finding, confirmed=True, reason="measured twice")
-    return replace(finding, reason="suspected, not confirmed: measure NEW again (--confirm)")
-
-
-def _same_build(a: Measured, b: Measured) -> bool:
-    return (a.record.runtime_sha256, a.cell.model_sha256) == (b.record.runtime_sha256, b.cell.model_sha256)
+    if verdict == REGRESSED and not together:
+        reason = "suspected, not confirmed: measure it again (--confirm)"
+        return replace(finding, verdict=verdict, reason=reason, confirmed=False)
+    reason = "too noisy to tell: stop other programs, or measure more processes"
+    return replace(finding, verdict=verdict, reason=reason if verdict == INCONCLUSIVE else "")
 
 
 # --- accuracy ---

@@ -19,6 +19,8 @@ from harness.text import clean
 
 MAX_FILE_BYTES = 64 << 20
 
+INTERLEAVED = "interleaved"  # the setting of runs that harness/remeasure.py makes
+
 Key = tuple[str, str, str]  # device, model, variant
 
 
@@ -59,6 +61,11 @@ class Measured:
         """Of the run: how long was measured, on which samples."""
         return {} if self.record is None else self.record.settings
 
+    @property
+    def interleaved(self) -> str | None:
+        """What two measurements have in common whose processes took turns; None for an ordinary one."""
+        return self.settings.get(INTERLEAVED)
+
 
 @dataclass(frozen=True)
 class Side:
@@ -69,8 +76,15 @@ class Side:
 
     def newest(self, key: Key) -> Measured:
         """The newest valid measurement, or the newest of any verdict where none is valid."""
-        measured = self.cells[key]
-        return next((m for m in reversed(measured) if m.cell.verdict == VALID), measured[-1])
+        return _newest([m for m in self.cells[key] if m.interleaved is None] or self.cells[key])
+
+    def newest_times(self, key: Key) -> Measured:
+        """The same, also of measurements that took nothing but times, interleaved with another release's."""
+        return _newest(self.cells[key])
+
+
+def _newest(measured: Sequence[Measured]) -> Measured:
+    return next((m for m in reversed(measured) if m.cell.verdict == VALID), measured[-1])
 
 
 def is_file(name: str) -> bool:

@@ -1,63 +1,135 @@
-"""Measures suspected cells of a release once more, the way they were measured, under the same release."""
+"""Measures suspected cells of two releases again, both in one session and in turn:
+
+    round 0   BASE NEW      round 1   NEW BASE      round 2   BASE NEW  …      one process each
+
+Between two sessions a device drifts by some percent; processes that take turns see the same drift. Nothing is
+built: the runner and model files of a release stay on the device under the names of their content.
+"""
 
 from __future__ import annotations
 
 import dataclasses
+import uuid
 from collections.abc import Callable, Sequence
-from pathlib import Path
+from contextlib import closing
+from dataclasses import dataclass
+from datetime import UTC, datetime
 
-from harness import build, pipeline
+import devices
+from devices import Device
+from harness.deploy import NAME_DIGITS
 from harness.errors import UsageError
+from harness.measure import changed_facts, summarize, unmet
 from harness.regression import Finding
-from harness.releases import Measured, Side
-from harness.trial import LENGTHS, Progress
+from harness.releases import INTERLEAVED, Measured, Side
+from harness.results import INVALID, VALID, LatencySample, Measurement, Variant
+from harness.store import Store
+from harness.trial import LENGTHS, Progress, TrialSettings, latency_process
+
+
+@dataclass(frozen=True)
+class _Files:
+    """Names on the device."""
+
+    runner: str
+    variant: Variant
+    data: str | None
 
 
 def remeasure(
-    side: Side, suspects: Sequence[Finding], store: str, progress: Progress, note: Callable[[str], None]
+    base: Side,
+    new: Side,
+    suspects: Sequence[Finding],
+    store: Store,
+    progress: Progress,
+    note: Callable[[str], None],
 ) -> None:
-    """Runs the suspects again and stores what was measured; `releases.read` then finds it.
+    """Measures the suspects again; stores both sides under their releases, where `releases.read` finds them.
 
-    Raises UsageError where this tree builds another runner than the suspected one, or the run does not say
-    what it measured, and everything that a run raises.
+    Raises UsageError where a side is no release of the database or its files are gone from the device,
+    DeviceError and TrialError.
     """
-    together: dict[tuple[str, str], list[Finding]] = {}
     for finding in suspects:
-        together.setdefault((finding.device, finding.model), []).append(finding)
-    for found in together.values():
-        measured = side.newest(found[0].key)
-        _check_build(measured, progress)
-        variants = tuple(finding.variant for finding in found)
-        note(f"{found[0].device}: {found[0].model}: measuring {', '.join(variants)} again")
-        pipeline.run(_request(side, measured, variants, store), progress, note)
+        pair = [side.newest(finding.key) for side in (base, new)]
+        with closing(devices.open_device(finding.device)) as device:
+            files = [_files(device, measured) for measured in pair]
+            note(f"{' '.join(finding.key)}: measuring both releases again, in turn")
+            _measure(device, pair, files, store, progress)
 
 
-def _check_build(measured: Measured, progress: Progress) -> None:
-    arch = measured.cell.arch
-    here = f"{arch}:{build.runner_sha256(arch, lambda text: progress(text, 0, 0))}"
-    if here not in measured.record.runtime_sha256.split(","):
+def _files(device: Device, measured: Measured) -> _Files:
+    cell, record = measured.cell, measured.record
+    if record is None or record.release is None or record.settings.get("trial") not in LENGTHS:
+        raise UsageError("--confirm measures two releases of a database again: give both by their names")
+    runners = dict(part.split(":", 1) for part in record.runtime_sha256.split(",") if ":" in part)
+    runner = _name_on(device, runners.get(cell.arch), "", record.release)
+    model = _name_on(device, cell.model_sha256, ".qbm", record.release)
+    variant = Variant(cell.variant, cell.arithmetic, model, cell.model_sha256, cell.size_bytes)
+    data = _named(cell.dataset_sha256, ".qbd")
+    return _Files(runner, variant, data if data and device.has(data, cell.dataset_sha256) else None)
+
+
+def _named(digest: str | None, suffix: str) -> str | None:
+    return None if digest is None else f"{digest[:NAME_DIGITS]}{suffix}"
+
+
+def _name_on(device: Device, digest: str | None, suffix: str, release: str) -> str:
+    name = _named(digest, suffix)
+    if name is None or not device.has(name, digest):
         raise UsageError(
-            f"this tree builds another runner for {arch} than the one that run {measured.run_id} measured: "
-            f"check out the sources of release '{measured.record.release}' to measure it again"
+            f"device '{device.info().name}' does not have the files of release '{release}' any more: "
+            f"run it again from its sources (bench run --release {release}), which sends them"
         )
+    return name
 
 
-def _request(side: Side, measured: Measured, variants: tuple[str, ...], store: str) -> pipeline.Request:
-    settings = measured.settings
-    name = measured.cell.model
-    model = next((m for m in settings.get("models", ()) if name in (m, Path(m).stem)), None)
-    if model is None or settings.get("trial") not in LENGTHS:
-        raise UsageError(f"run {measured.run_id} does not say how it was measured: measure NEW again by hand")
-    length = LENGTHS[settings["trial"]]
-    return pipeline.Request(
-        devices=(measured.cell.device,),
-        models=(model,),
-        variants=variants,
-        weights=settings.get("weights"),
-        preprocess=settings.get("preprocess"),
-        dataset=settings.get("dataset"),
-        samples=settings.get("samples"),
-        settings=dataclasses.replace(length, processes=settings.get("processes", length.processes)),
-        store=store,
-        release=side.name,
+def _measure(
+    device: Device, pair: Sequence[Measured], files: Sequence[_Files], store: Store, progress: Progress
+) -> None:
+    settings = [_settings(measured) for measured in pair]
+    info = device.info()
+    processes: list[list[LatencySample]] = [[], []]
+    turns = max(s.processes for s in settings)
+    for turn in range(turns):
+        for side in (0, 1) if turn % 2 == 0 else (1, 0):
+            progress(f"latency {pair[side].record.release}", 2 * turn + len(processes[0]) % 2, 2 * turns)
+            on = files[side]
+            sample = latency_process(device, on.runner, on.variant, settings[side], on.data, turn)
+            processes[side].append(sample)
+    after = device.info().facts
+    together = uuid.uuid4().hex
+    for measured, samples, length in zip(pair, processes, settings, strict=True):
+        reasons = [*unmet(samples, length), *changed_facts(info.facts, after)]
+        cell = _cell(measured, samples, reasons)
+        record = dataclasses.replace(
+            measured.record,
+            started=datetime.now(UTC).isoformat(timespec="seconds"),
+            settings=measured.settings | {INTERLEAVED: together},
+            uuid=uuid.uuid4().hex,
+        )
+        store.new_run(record).add(Measurement(cell, info, tuple(samples), after=after))
+
+
+def _settings(measured: Measured) -> TrialSettings:
+    length = LENGTHS[measured.settings["trial"]]
+    return dataclasses.replace(length, processes=int(measured.settings.get("processes", length.processes)))
+
+
+def _cell(measured: Measured, samples: Sequence[LatencySample], reasons: Sequence[str]):
+    """The cell with new times and nothing else that would have to be measured."""
+    cores = {sample.core for sample in samples}
+    return dataclasses.replace(
+        measured.cell,
+        core=cores.pop() if len(cores) == 1 else None,
+        verdict=INVALID if reasons else VALID,
+        reasons=tuple(reasons),
+        warnings=(),
+        latency_ms=summarize(samples),
+        instructions=None,
+        top1=None,
+        top5=None,
+        samples=None,
+        dataset_sha256=None,
+        peak_memory_bytes=None,
+        energy_mj=None,
     )

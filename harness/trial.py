@@ -101,15 +101,16 @@ def latency_trials(
             progress(f"latency {variant.name}", turn * len(variants) + i, settings.processes * len(variants))
             if trial.failure is None:
                 try:
-                    trial.processes.append(_latency_process(device, runner, variant, settings, data, turn))
+                    trial.processes.append(latency_process(device, runner, variant, settings, data, turn))
                 except (DeviceError, TrialError) as error:
                     trial.failure = str(error)
     return trials
 
 
-def _latency_process(
+def latency_process(
     device: Device, runner: str, variant: Variant, settings: TrialSettings, data: str | None, turn: int
 ) -> LatencySample:
+    """One process of a latency trial, its share of the cell. Raises TrialError and DeviceError."""
     nonce = runner_output.new_nonce()
     cap_ms = settings.share(settings.max_ms)
     argv = [runner, "latency", "--model", variant.remote, "--nonce", nonce]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from argparse import ArgumentParser, ArgumentTypeError, Namespace
 from contextlib import ExitStack
 from pathlib import Path
@@ -10,7 +9,6 @@ from pathlib import Path
 from harness import regression, releases
 from harness.commands._options import add_quiet, existing_store, names, write_whole
 from harness.progress import ProgressLine
-from harness.regression import Comparison
 from harness.releases import Side
 from harness.remeasure import remeasure
 from harness.report.compare import FORMATS, render
@@ -25,7 +23,7 @@ def add(parser: ArgumentParser) -> None:
     parser.add_argument("--model", type=names, default=(), metavar="M[,M…]", help="only these")
     parser.add_argument("--gate", action="store_true", help="exit with 1 on a confirmed regression")
     parser.add_argument(
-        "--confirm", action="store_true", help="measure NEW again where a latency looks slower"
+        "--confirm", action="store_true", help="measure both again, in turn, where NEW looks slower"
     )
     parser.add_argument(
         "--threshold",
@@ -62,7 +60,9 @@ def run(arguments: Namespace) -> int:
         base, new = (_side(name, store, arguments) for name in (arguments.base, arguments.new))
         found = regression.compare(base, new, arguments.threshold)
         if arguments.confirm and found.suspects():
-            new = _measured_again(new, found, store, arguments)
+            with ProgressLine(arguments.quiet) as progress:
+                remeasure(base, new, found.suspects(), store, progress, progress.note)
+            base, new = (_side(name, store, arguments) for name in (arguments.base, arguments.new))
             found = regression.compare(base, new, arguments.threshold)
         text = render(found, arguments.format)
     if arguments.out is None:
@@ -81,13 +81,3 @@ def _open(arguments: Namespace, stack: ExitStack) -> Store | None:
 
 def _side(name: str, store: Store | None, arguments: Namespace) -> Side:
     return releases.read(name, store, arguments.device, arguments.model)
-
-
-def _measured_again(new: Side, found: Comparison, store: Store | None, arguments: Namespace) -> Side:
-    """NEW with another measurement of each suspected cell; as it was where that cannot be made."""
-    if releases.is_file(new.name) or new.newest(found.suspects()[0].key).record.release != new.name:
-        print("bench: --confirm measures a release again: give NEW by its name", file=sys.stderr)
-        return new
-    with ProgressLine(arguments.quiet) as progress:
-        remeasure(new, found.suspects(), arguments.store, progress, progress.note)
-    return _side(new.name, store, arguments)

@@ -52,7 +52,10 @@ def _name(text: str) -> str:
 
 
 def _percent(ratio: float | None) -> str:
-    return "" if ratio is None else f"{100 * (ratio - 1):+.1f} %"
+    """A change as it is said: +5.1 %, and from ten times on ×12."""
+    if ratio is None:
+        return ""
+    return f"×{ratio:.0f}" if ratio >= 10 else f"{100 * (ratio - 1):+.1f} %"
 
 
 def _row(finding: Finding) -> list[str]:
