@@ -5,9 +5,9 @@ from __future__ import annotations
 from argparse import ArgumentParser, Namespace
 from pathlib import Path
 
-from harness.commands._options import names, write_whole
+from harness.commands._options import existing_store, names, write_whole
 from harness.report import html
-from harness.store import DEFAULT_PATH, Store
+from harness.store import DEFAULT_PATH
 
 
 def add(parser: ArgumentParser) -> None:
@@ -24,7 +24,7 @@ def add(parser: ArgumentParser) -> None:
 
 def run(arguments: Namespace) -> int:
     selection = html.Selection(arguments.release, arguments.device, arguments.model)
-    with Store.open(arguments.store) as store:
+    with existing_store(arguments.store) as store:
         text = html.render(store, selection)
     write_whole(Path(arguments.html), text.encode())
     return 0

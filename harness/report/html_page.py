@@ -50,8 +50,7 @@ def page(store: Store, selection: Selection) -> dict:
     return {
         "title": "Benchmark report",
         "subtitle": _subtitle(entries),
-        "footer": f"Made by quantbench {__version__} at {datetime.now(UTC):%Y-%m-%d %H:%M} UTC. "
-        "Distributions are drawn as histograms; every raw sample is in the results database.",
+        "footer": _footer(len(looked_into), len(entries)),
         "devices": sorted({shown(entry.cell.device) for entry in in_tables.values()}),
         "tables": [_table(title, group, looked_into) for title, group in groups.items()],
         **parts,
@@ -75,6 +74,14 @@ def _subtitle(entries: Sequence[Entry]) -> str:
     dates = sorted(shown(run.started[:10]) for run in runs.values())
     span = dates[0] if dates[0] == dates[-1] else f"{dates[0]} to {dates[-1]}"
     return f"{_count(len(entries), 'cell')} of {_count(len(runs), 'run')}, {span}"
+
+
+def _footer(looked_into: int, entries: int) -> str:
+    made = f"Made by quantbench {__version__} at {datetime.now(UTC):%Y-%m-%d %H:%M} UTC."
+    drawn = "Distributions are drawn as histograms; every raw sample is in the results database."
+    if looked_into < entries:
+        drawn += f" This file has the details of {looked_into:,} of {entries:,} cells."
+    return f"{made} {drawn}"
 
 
 def _count(n: int, what: str) -> str:

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from harness.cli import main
 from harness.columns import WIDE
 from harness.errors import UsageError
-from harness.report import html
+from harness.report import html, html_page
 from harness.report.html import Selection
 from harness.report.html_charts import pareto_front
 from harness.report.html_samples import BINS, distribution
@@ -173,6 +173,30 @@ def test_the_command(path, tmp_path, capsys):
     assert out.read_text(encoding="utf-8").startswith("<!doctype html>")
     assert main(["report", "--html", str(out), "--store", str(path), "--device", "pi5"]) == 2
     assert "unknown device" in capsys.readouterr().err
+
+
+def test_a_large_database_keeps_the_details_of_the_tables_and_the_newest(path, monkeypatch):
+    monkeypatch.setattr(html_page, "MOST_DETAILS", 8)
+    text = page(path)
+    found = data(text)
+    newest = {str(n) for n in range(7, 13)}  # of 12 cells in two runs, what the table shows
+    assert newest < set(found["cells"])
+    assert len(found["cells"]) == 8
+    assert "the details of 8 of 12 cells" in text
+    linked = {p["cell"] for h in found["history"] for line in h["lines"] for p in line["points"]}
+    assert {str(cell) for cell in linked - {None}} <= set(found["cells"])
+    assert None in linked
+
+
+def test_it_is_made_for_readers_of_every_kind(text):
+    found = elements(text)
+    assert all(a.get("scope") for tag, a in found if tag == "th")
+    assert all(a.get("aria-label") for _, a in found if a.get("role") in ("img", "region"))
+    assert {"header", "nav", "main", "footer", "noscript"} <= {tag for tag, _ in found}
+    ids = [a["id"] for _, a in found if "id" in a]
+    assert len(ids) == len(set(ids))
+    assert {a["aria-labelledby"] for _, a in found if "aria-labelledby" in a} <= set(ids)
+    assert next(a for tag, a in found if tag == "html")["lang"] == "en"
 
 
 # --- what cannot get into it ---

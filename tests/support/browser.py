@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -45,3 +46,14 @@ def view(driver, path: Path, width: int = 1280, height: int = 900, dark: bool = 
     scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
     driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": [scheme]})
     driver.get(path.resolve().as_uri())
+
+
+def settled(driver) -> None:
+    """Waits until every chart in view is drawn and no pixel changes any more."""
+    before = None
+    for _ in range(50):
+        now = driver.get_screenshot_as_png()
+        if now == before and driver.execute_script("return document.documentElement.dataset.ready"):
+            return
+        before = now
+        time.sleep(0.2)

@@ -20,7 +20,7 @@ function tradeoffChart(panel) {
       text: points.map((p) => `<b>${plain(p.model)}</b> ${plain(p.arithmetic)}${p.valid ? "" : " (invalid)"}<br>` +
         `top-1 ${p.y.toFixed(3)} [${p.y_low.toFixed(3)}, ${p.y_high.toFixed(3)}]<br>` +
         significant(p.x) + (p.x_low === p.x_high ? "" : ` [${significant(p.x_low)}, ${significant(p.x_high)}]`) + unit),
-      marker: { size: 11, color: seriesColour(arithmetic), line: { width: 2, color: seriesColour(arithmetic) },
+      marker: { size: 11, color: seriesColour(arithmetic), line: { width: 1.5, color: points.map((p) => (p.valid ? colour("surface") : seriesColour(arithmetic))) },
         symbol: points.map((p) => SYMBOLS[models.indexOf(p.model) % SYMBOLS.length] + (p.valid ? "" : "-open")) },
     };
   });
