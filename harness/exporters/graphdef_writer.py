@@ -17,6 +17,16 @@ F32 = np.dtype(np.float32)
 _NOT_IN_NAMES = re.compile(r"[^A-Za-z0-9_.\\/>-]")  # tensorflow/core/framework/node_def_util.cc
 
 
+def expanded(graph: Graph) -> dict[str, str]:
+    """Output of a Dequantize → the int8 constant that it expands; a graph's output is none of them."""
+    return {
+        node.outputs[0]: node.inputs[0]
+        for node in graph.nodes
+        if node.op == "Dequantize" and graph.tensors[node.inputs[0]].is_const
+        if node.outputs[0] not in graph.outputs
+    }
+
+
 class Writer:
     """Collects the NodeDefs, each after what it reads. A reference is the name of a NodeDef."""
 
@@ -29,6 +39,7 @@ class Writer:
             ) from error
         self.graph = graph
         self.producers = graph.producers()
+        self._expanded = expanded(graph)
         self._message = GraphDef()
         self._message.versions.producer = PRODUCER
         self._names: dict[str, str] = {}  # tensor → reference
@@ -64,12 +75,18 @@ class Writer:
         """One op of the chain that `node` becomes, with attribute T unless others are given."""
         name = self._free_name(f"{node.name}/{op}" if node.name in self._taken else node.name)
         self._emit(op, name, inputs, {"T": F32} if attrs is None else attrs)
+        self._message.node[-1].device = node.attrs.get("device", "")
         return name
 
     def read(self, tensor: str) -> str:
         """The reference of a tensor of the graph."""
-        found = self.graph.tensors[tensor]
-        return self.weights(tensor, found.data) if found.is_const else self._names[tensor]
+        found = self.const(tensor)
+        return self._names[tensor] if found is None else self.weights(found, found.data)
+
+    def const(self, tensor: str) -> Tensor | None:
+        """The constant behind a tensor of the graph, through a Dequantize; None for an activation."""
+        found = self.graph.tensors[self._expanded.get(tensor, tensor)]
+        return found if found.is_const else None
 
     def constant(self, wanted: str, values: np.ndarray) -> str:
         """A Const called `wanted`, or one there is with the same values."""
@@ -78,19 +95,17 @@ class Writer:
             self._constants[key] = self._emit_const(self._free_name(wanted), values)
         return self._constants[key]
 
-    def weights(self, tensor: str, values: np.ndarray, axis: int | None = None) -> str:
+    def weights(self, tensor: Tensor, values: np.ndarray, axis: int | None = None) -> str:
         """A constant tensor, its values laid out as in `values`; int8 ones come out as float.
 
         axis: the dimension of `values` that per-channel scales lie along (None: as in the tensor).
         """
-        found = self.graph.tensors[tensor]
-        if found.quant is None:
-            return self.constant(tensor, values)
-        key = ("dequantized", tensor, values.shape, axis)
+        if tensor.quant is None:
+            return self.constant(tensor.name, values)
+        key = ("dequantized", tensor.name, values.shape, axis)
         if key not in self._constants:
-            self._constants[key] = self._dequantized(
-                found, values, found.quant.axis if axis is None else axis
-            )
+            axis = tensor.quant.axis if axis is None else axis
+            self._constants[key] = self._dequantized(tensor, values, axis)
         return self._constants[key]
 
     def _dequantized(self, tensor: Tensor, values: np.ndarray, axis: int | None) -> str:
