@@ -13,7 +13,7 @@ import json
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from types import ModuleType
-from typing import Any, get_origin
+from typing import Any, BinaryIO, get_origin
 
 import numpy as np
 
@@ -31,6 +31,7 @@ from harness.records import (
     to_line,
 )
 from harness.store import Store
+from harness.text import clean
 
 Progress = Callable[[str, int, int], None]  # what is being done, steps done, steps in all
 
@@ -46,6 +47,10 @@ def export(store: Store, path: Path, progress: Progress) -> int:
             return write(_entries(store, progress), temporary)
     except OSError as error:
         raise UsageError(f"cannot write {path}: {error.strerror or error}") from error
+    except UnicodeEncodeError as error:
+        raise UsageError(
+            f"{path}: a name is not valid Unicode text, which Parquet needs: use .jsonl"
+        ) from error
 
 
 def load(store: Store, path: Path, progress: Progress) -> tuple[int, int]:
@@ -107,7 +112,7 @@ def _write_parquet(entries: Iterable[Entry], path: Path) -> int:
     pa = _pyarrow()
     schema = pa.schema(list(_arrow_type(pa, Entry)))
     count = 0
-    with pa.parquet.ParquetWriter(path, schema, compression="zstd") as writer:
+    with pa.parquet.ParquetWriter(path, schema, compression="zstd", write_page_checksum=True) as writer:
         for count, entry in enumerate(entries, 1):  # noqa: B007
             row = _to_row(Entry, plain(entry))
             writer.write_table(pa.Table.from_pylist([row], schema))
@@ -117,14 +122,27 @@ def _write_parquet(entries: Iterable[Entry], path: Path) -> int:
 def _read_parquet(path: Path) -> Iterator[Entry]:
     pa = _pyarrow()
     try:
-        with path.open("rb") as file, pa.parquet.ParquetFile(file) as parquet:
-            if not parquet.schema_arrow.equals(pa.schema(list(_arrow_type(pa, Entry)))):
-                raise FormatError("it is no export of this program: its columns are others")
-            for batch in parquet.iter_batches(batch_size=1):
-                for row in batch.to_pylist():
-                    yield checked(_from_row(Entry, row))
-    except (FormatError, pa.ArrowException, json.JSONDecodeError) as error:
-        raise FormatError(f"{path}: {error}") from error
+        with path.open("rb") as file:
+            yield from _parquet_rows(pa, file)
+    except (FormatError, ValueError, TypeError, pa.ArrowException) as error:
+        raise FormatError(f"{path}: {_one_line(error)}") from error
+    except OSError as error:
+        if error.errno is None:  # pyarrow's own, for what it cannot decode
+            raise FormatError(f"{path}: {_one_line(error)}") from error
+        raise
+
+
+def _parquet_rows(pa: ModuleType, file: BinaryIO) -> Iterator[Entry]:
+    with pa.parquet.ParquetFile(file, page_checksum_verification=True) as parquet:
+        if not parquet.schema_arrow.equals(pa.schema(list(_arrow_type(pa, Entry)))):
+            raise FormatError("it is no export of this program: its columns are others")
+        for batch in parquet.iter_batches(batch_size=1):
+            for row in batch.to_pylist():
+                yield checked(_from_row(Entry, row))
+
+
+def _one_line(error: Exception) -> str:
+    return clean(" ".join(str(error).split()))
 
 
 def _pyarrow() -> ModuleType:

@@ -85,6 +85,9 @@ class Database:
             raise self._explained(error, error.orig) from error
         except sqlite3.Error as error:  # from the connect event, which SQLAlchemy does not wrap
             raise self._explained(error, error) from error
+        except UnicodeEncodeError as error:  # half of a surrogate pair, from a file's name or a hostile file
+            text = clean(repr(error.object), 80)
+            raise UsageError(f"results database '{self.name}': {text} is not valid Unicode text") from error
 
     @contextmanager
     def reading(self) -> Iterator[sa.Connection]:
