@@ -10,7 +10,7 @@ from __future__ import annotations
 import platform
 import tempfile
 from collections.abc import Callable, Iterable
-from contextlib import closing
+from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -61,19 +61,30 @@ def run(request: Request, progress: Progress, note: Callable[[str], None]) -> Ou
     """
     if request.weights is not None and len(request.models) != 1:
         raise UsageError("--weights FILE goes with one model at a time")
-    with tempfile.TemporaryDirectory(prefix="quantbench-") as folder:
-        prepared = [_prepare(request, model, Path(folder), progress) for model in request.models]
-        opened = {name: devices.open_device(name) for name in request.devices}
+    with tempfile.TemporaryDirectory(prefix="quantbench-") as folder, ExitStack() as until_done:
+        opened = {
+            name: until_done.enter_context(closing(devices.open_device(name))) for name in request.devices
+        }
+        prepared = _prepare_all(request, Path(folder), progress)
         notes = [remark for job in prepared for remark in job.notes]
         record = _record(request, _runner_hashes(opened.values(), progress))
         cells = []
         with Store.open(request.store, notes.append) as store:
             writer = store.new_run(record)
             for name, device in opened.items():
-                with closing(device):
-                    for job in prepared:
-                        cells += _trial(name, device, job, request.settings, writer, progress, note)
+                for job in prepared:
+                    cells += _trial(name, device, job, request.settings, writer, progress, note)
     return Outcome(cells, record, notes)
+
+
+def _prepare_all(request: Request, folder: Path, progress: Progress) -> list[Prepared]:
+    prepared: dict[str, Prepared] = {}
+    for model in request.models:
+        job = _prepare(request, model, folder, progress)
+        if job.model in prepared:
+            raise UsageError(f"two of the models are called '{job.model}': run them one at a time")
+        prepared[job.model] = job
+    return list(prepared.values())
 
 
 def _prepare(request: Request, model: str, folder: Path, progress: Progress) -> Prepared:

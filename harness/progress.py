@@ -63,7 +63,8 @@ class ProgressLine:
         return self
 
     def __exit__(self, *exc: object) -> None:
-        self._bar.stop()
+        if self._bar.live.is_started:  # stopping one that was never started prints an empty line
+            self._bar.stop()
 
 
 class _PlainLines:
