@@ -11,6 +11,7 @@ from PIL import Image
 from harness import pipeline
 from harness.errors import DeviceError, UsageError
 from harness.exporters import tflite
+from harness.report.table import render
 from harness.results import FAILED, VALID
 from harness.store import Store
 from harness.trial import TrialSettings
@@ -94,6 +95,26 @@ def test_devices_agree_on_every_prediction(request_for, tmp_path):
         assert found[0].scores.tobytes() == other.scores.tobytes()
 
 
+def test_all_stages_of_int8_predict_the_same(request_for, tmp_path):
+    outcome, _ = run(request_for("local", "qemu", variants=("int8-stage1", "int8-stage2", "int8")))
+    assert [cell.arithmetic for cell in outcome.cells[:3]] == [
+        "int8-ptq stage 1",
+        "int8-ptq stage 2",
+        "int8-ptq",
+    ]
+    assert {cell.verdict for cell in outcome.cells} == {VALID}
+    with Store.open(tmp_path / "results.db") as store:
+        (run_id,) = store.runs()
+        found = [store.predictions(cell_id)[1] for cell_id in store.cells(run_id)]
+    for other in found[1:]:
+        np.testing.assert_array_equal(found[0].classes, other.classes)
+        assert found[0].scores.tobytes() == other.scores.tobytes()
+    counts = [cell.instructions for cell in outcome.cells if cell.emulated]
+    assert counts == sorted(counts, reverse=True)
+    text = render(outcome.cells, outcome.record)
+    assert text.splitlines()[1].split("  ")[-3:] == ["int8-ptq stage 1", "int8-ptq stage 2", "int8-ptq"]
+
+
 def test_without_a_dataset_accuracy_is_not_measured(request_for):
     outcome, _ = run(request_for("local", dataset=None, preprocess=None, variants=("f32", "hybrid")))
     assert [(c.verdict, c.top1, c.samples) for c in outcome.cells] == [(VALID, None, None)] * 2
@@ -129,6 +150,13 @@ def test_a_device_that_fails_half_way_keeps_what_was_measured(request_for, tmp_p
     with Store.open(tmp_path / "results.db") as store:
         (run_id,) = store.runs()
         assert [c.verdict for c in store.cells(run_id).values()] == [VALID, FAILED, VALID]
+
+
+def test_two_models_of_one_name_are_refused(request_for, model, tmp_path):
+    other = tmp_path / model.name
+    other.write_bytes(model.read_bytes())
+    with pytest.raises(UsageError, match="two of the models are called 'small'"):
+        run(request_for("local", models=(str(model), str(other))))
 
 
 @pytest.mark.parametrize(
