@@ -1,9 +1,10 @@
-"""Progress on standard error: a live line on a terminal, plain lines elsewhere."""
+"""Progress on standard error: a live line on a terminal, plain lines elsewhere. `NO_COLOR` is obeyed."""
 
 from __future__ import annotations
 
 import sys
 import time
+from collections.abc import Callable
 
 from rich.console import Console
 from rich.progress import (
@@ -14,6 +15,8 @@ from rich.progress import (
     TextColumn,
     TimeElapsedColumn,
 )
+
+from harness.text import duration
 
 PLAIN_INTERVAL_S = 10.0
 
@@ -27,13 +30,16 @@ class ProgressLine:
     def __init__(self, quiet: bool = False) -> None:
         console = Console(stderr=True)
         self._quiet = quiet
-        self._plain = _PlainLines() if not console.is_terminal else None
+        live = console.is_terminal and not console.is_dumb_terminal
+        self._plain = None if live else _PlainLines()
+        self._left = TimeLeft()
         self._bar = Progress(
             SpinnerColumn(),
             TextColumn("{task.description}", markup=False),
             BarColumn(bar_width=24),
             MofNCompleteColumn(),
             TimeElapsedColumn(),
+            TextColumn("{task.fields[left]}", markup=False),
             console=console,
             transient=True,
         )
@@ -43,14 +49,15 @@ class ProgressLine:
     def __call__(self, what: str, done: int = 0, total: int = 0) -> None:
         if self._quiet:
             return
+        left = self._left(done, total)
         if self._plain is not None:
-            self._plain(what, done, total)
+            self._plain(what, done, total, left)
             return
         if self._task is None or what != self._what:
             if self._task is not None:
                 self._bar.remove_task(self._task)
-            self._task, self._what = self._bar.add_task(what, total=None), what
-        self._bar.update(self._task, completed=done, total=total or None)
+            self._task, self._what = self._bar.add_task(what, total=None, left=""), what
+        self._bar.update(self._task, completed=done, total=total or None, left=left)
 
     def note(self, text: str) -> None:
         """One line that stays."""
@@ -63,8 +70,32 @@ class ProgressLine:
         return self
 
     def __exit__(self, *exc: object) -> None:
-        if self._bar.live.is_started:  # stopping one that was never started prints an empty line
+        if self._plain is None:
             self._bar.stop()
+
+
+class TimeLeft:
+    """Says how long the steps that are left will take if they go on as they went.
+
+    A sequence of steps goes on as long as its total stays and `done` does not fall: what is done may have
+    another name in each of them, as the variants of a trial have.
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._total = self._first = self._done = 0
+        self._began = 0.0
+
+    def __call__(self, done: int, total: int) -> str:
+        """`0:12 left`; empty where nothing is known yet."""
+        now = self._clock()
+        if total != self._total or done < self._done:
+            self._began, self._first = now, done
+        self._total, self._done = total, done
+        if done == self._first or total <= done:
+            return ""
+        each_s = (now - self._began) / (done - self._first)
+        return f"{duration(each_s * (total - done))} left"
 
 
 class _PlainLines:
@@ -74,9 +105,10 @@ class _PlainLines:
         self._what = ""
         self._last = 0.0
 
-    def __call__(self, what: str, done: int, total: int) -> None:
+    def __call__(self, what: str, done: int, total: int, left: str) -> None:
         now = time.monotonic()
         if what == self._what and now - self._last < PLAIN_INTERVAL_S:
             return
         self._what, self._last = what, now
-        print(f"{what} {done}/{total}" if total else what, file=sys.stderr, flush=True)
+        steps = f" {done}/{total}" if total else ""
+        print(f"{what}{steps}{', ' if left else ''}{left}", file=sys.stderr, flush=True)
