@@ -14,17 +14,21 @@ from pathlib import Path
 
 from harness import __version__
 from harness.columns import significant
-from harness.errors import UsageError
+from harness.errors import FormatError, UsageError
 from harness.report.html_cells import Selection
 from harness.report.html_page import page
 from harness.store import Store
+from harness.text import clean
 
 PARTS = Path(__file__).parent / "page"
 SCRIPTS = ("plots.js", "charts.js", "details.js", "page.js")  # in this order, as one script
 
 
 def render(store: Store, selection: Selection = Selection()) -> str:  # noqa: B008 (frozen)
-    """The page of the chosen cells as HTML. Raises UsageError where nothing is chosen."""
+    """The page of the chosen cells as HTML.
+
+    Raises UsageError where nothing is chosen or a package is missing, FormatError for impossible figures.
+    """
     try:
         import jinja2
         from markupsafe import Markup
@@ -43,13 +47,19 @@ def render(store: Store, selection: Selection = Selection()) -> str:  # noqa: B0
         "plotly_script": _script(get_plotlyjs()),
         "page_script": _script("\n".join(map(_read, SCRIPTS))),
     }
-    return environment.get_template("report.html.j2").render(
-        page=page(store, selection),
-        version=__version__,
-        css=Markup(_read("report.css")),
-        policy=_policy(scripts.values()),
-        **{name: Markup(text) for name, text in scripts.items()},
-    )
+    try:
+        return environment.get_template("report.html.j2").render(
+            page=page(store, selection),
+            version=__version__,
+            css=Markup(_read("report.css")),
+            policy=_policy(scripts.values()),
+            **{name: Markup(text) for name, text in scripts.items()},
+        )
+    except (ArithmeticError, TypeError, ValueError) as error:  # a share of 7, a time that is not a number
+        raise FormatError(
+            f"the results database holds a figure that no measurement gives ({clean(str(error))}): "
+            "restore a copy of it"
+        ) from error
 
 
 def _read(name: str) -> str:

@@ -2,6 +2,10 @@
 
 import json
 import re
+import shutil
+import sqlite3
+import sys
+from contextlib import closing
 from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
@@ -13,7 +17,7 @@ from hypothesis import strategies as st
 
 from harness.cli import main
 from harness.columns import WIDE
-from harness.errors import UsageError
+from harness.errors import FormatError, UsageError
 from harness.report import html, html_page
 from harness.report.html import Selection
 from harness.report.html_charts import pareto_front
@@ -236,6 +240,27 @@ def test_nothing_is_loaded_and_nothing_else_may_run(text):
 def test_a_script_that_would_end_its_element_is_refused():
     with pytest.raises(UsageError, match="cannot be put into a page"):
         html._script("'</SCRIPT>'")
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "top1 = 7",
+        "latency_ms = json_set(latency_ms, '$.median', '<b>')",
+    ],
+)
+def test_figures_that_no_measurement_gives_are_refused(path, tmp_path, change):
+    tampered = Path(shutil.copy(path, tmp_path))
+    with closing(sqlite3.connect(tampered)) as connection, connection:
+        connection.execute(f"UPDATE cells SET {change}")
+    with pytest.raises(FormatError, match="no measurement gives"):
+        page(tampered)
+
+
+def test_a_missing_package_is_named(path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "plotly.offline", None)
+    with pytest.raises(UsageError, match=r"pip install 'quantbench\[report\]'"):
+        page(path)
 
 
 # --- figures ---
