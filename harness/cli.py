@@ -6,11 +6,15 @@ import argparse
 import sys
 from collections.abc import Sequence
 
+import shtab
+
 from harness import __version__, commands
 from harness.errors import BenchError
 from harness.sources import PREPROCESS_HELP
 from harness.text import clean
 
+SHELLS = ("bash", "zsh")
+TOP_OPTIONS = ("-h", "--help", "--version", "--print-completion")
 DESCRIPTION = """\
 Benchmarks float, hybrid and int8 forms of a neural network on small ARM machines: optimizes and quantizes it
 here, runs it on the device with a portable C runtime, and prints top-1, latency and size of every variant.
@@ -32,6 +36,16 @@ class _Parser(argparse.ArgumentParser):
         self.exit(2, f"{self.prog}: {clean(message, 2000)} (see {self.prog} --help)\n")
 
 
+class _PrintCompletion(argparse.Action):
+    """Prints the shell's completion script and ends."""
+
+    def __call__(self, top: argparse.ArgumentParser, _namespace, shell: str, _option=None) -> None:
+        everything = parser()
+        commands.modules()["run"].add(everything)  # its options are completed without the word `run` too
+        print(shtab.complete(everything, shell))
+        top.exit()
+
+
 def parser() -> argparse.ArgumentParser:
     """The whole command line: one sub-parser for each module in `harness.commands`."""
     top = _Parser(
@@ -41,6 +55,12 @@ def parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     top.add_argument("--version", action="version", version=f"bench {__version__}")
+    top.add_argument(
+        "--print-completion",
+        action=_PrintCompletion,
+        choices=SHELLS,
+        help='completion of commands and options: eval "$(bench --print-completion bash)"',
+    )
     subparsers = top.add_subparsers(metavar="command", required=True)
     for name, module in commands.modules().items():
         command = subparsers.add_parser(name, help=module.__doc__, description=module.__doc__)
@@ -51,7 +71,7 @@ def parser() -> argparse.ArgumentParser:
 
 def _with_command(argv: Sequence[str]) -> list[str]:
     """`bench --device …` means `bench run --device …`."""
-    if argv and argv[0].startswith("-") and argv[0] not in ("-h", "--help", "--version"):
+    if argv and argv[0].startswith("-") and argv[0].partition("=")[0] not in TOP_OPTIONS:
         return ["run", *argv]
     return list(argv)
 

@@ -35,6 +35,29 @@ def test_every_command_has_help(capsys, command):
     assert out.startswith(f"usage: bench {command}")
 
 
+def completions(script: str, *words: str) -> list[str]:
+    """What bash offers for the last of the words."""
+    line = " ".join(f"'{word}'" for word in words)
+    call = f"COMP_WORDS=({line}); COMP_CWORD={len(words) - 1}; _shtab_bench; printf '%s\\n' ${{COMPREPLY[@]}}"
+    done = subprocess.run(
+        ["bash", "-c", f"{script}\n{call}"], capture_output=True, text=True, timeout=60, check=True
+    )
+    return done.stdout.split()
+
+
+def test_shell_completion(capsys):
+    code, script, _ = bench(capsys, "--print-completion", "bash")
+    assert code == 0
+    assert {"run", "compare", "store"} <= set(completions(script, "bench", ""))
+    assert completions(script, "bench", "store", "ex") == ["export"]
+    assert "--dry-run" in completions(script, "bench", "run", "--d")
+    assert "--dry-run" in completions(script, "bench", "--d")
+    assert "release" in completions(script, "bench", "run", "--trial", "r")
+    code, script, _ = bench(capsys, "--print-completion=zsh")
+    assert script.startswith("#compdef bench")
+    assert bench(capsys, "--print-completion", "dos")[0] == 2
+
+
 def test_listings(capsys):
     code, out, _ = bench(capsys, "devices", "list")
     assert code == 0
