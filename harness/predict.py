@@ -39,10 +39,17 @@ def read_inputs(path: Path, graph: Graph) -> np.ndarray:
 
 
 def predict(device: Device, graph: Graph, inputs: np.ndarray, work: Path, progress: Progress) -> np.ndarray:
-    """Runs every sample on the device; returns the outputs in the model's dtype, batch first.
+    """Runs every sample on the device; returns the first output in its dtype, batch first.
 
     work: a folder on this machine for the files in between. Raises DeviceError or TrialError.
     """
+    return predict_all(device, graph, inputs, work, progress)[0]
+
+
+def predict_all(
+    device: Device, graph: Graph, inputs: np.ndarray, work: Path, progress: Progress
+) -> list[np.ndarray]:
+    """`predict`, with all outputs of the graph."""
     model, sent, received = work / "predict.qbm", work / "input.bin", work / "output.bin"
     write(graph, model)
     inputs.tofile(sent)
@@ -59,13 +66,19 @@ def predict(device: Device, graph: Graph, inputs: np.ndarray, work: Path, progre
     return _outputs(received, graph, len(inputs))
 
 
-def _outputs(path: Path, graph: Graph, samples: int) -> np.ndarray:
-    tensor = graph.tensors[graph.outputs[0]]
+def _outputs(path: Path, graph: Graph, samples: int) -> list[np.ndarray]:
+    """The arrays of a file that holds, for each run, the outputs one after the other."""
+    tensors = [graph.tensors[name] for name in graph.outputs]
     runs = samples // graph.tensors[graph.inputs[0]].shape[0]
-    content = path.read_bytes()
-    if len(content) != runs * tensor.nbytes:
-        raise FormatError(f"the device returned {len(content)} bytes instead of {runs * tensor.nbytes}")
-    return np.frombuffer(content, tensor.dtype).reshape(runs * tensor.shape[0], *tensor.shape[1:])
+    content, size = path.read_bytes(), sum(tensor.nbytes for tensor in tensors)
+    if len(content) != runs * size:
+        raise FormatError(f"the device returned {len(content)} bytes instead of {runs * size}")
+    rows = np.frombuffer(content, np.uint8).reshape(runs, size)
+    parts = np.split(rows, np.cumsum([tensor.nbytes for tensor in tensors])[:-1], axis=1)
+    return [
+        np.ascontiguousarray(part).view(tensor.dtype).reshape(runs * (*tensor.shape, 1)[0], *tensor.shape[1:])
+        for part, tensor in zip(parts, tensors, strict=True)
+    ]
 
 
 def npy_bytes(values: np.ndarray) -> bytes:

@@ -37,8 +37,9 @@ def write(graph: Graph) -> bytes:
     writer = Writer(graph)
     skipped = absorbed(graph)
     for node in graph.execution_order():
+        if node.name in skipped:
+            continue
         if node.op not in OPS:
             raise FormatError(f"node '{node.name}' ({node.op}): a .pb has no form for this op")
-        if node.name not in skipped:
-            writer.finish(node, add_activation(writer, node, OPS[node.op](writer, node)))
+        writer.finish(node, add_activation(writer, node, OPS[node.op](writer, node)))
     return writer.content()

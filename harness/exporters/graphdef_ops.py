@@ -13,7 +13,7 @@ import numpy as np
 
 from harness.errors import FormatError
 from harness.exporters._padding import explicit_padding, padding_name
-from harness.exporters.graphdef_writer import Writer
+from harness.exporters.graphdef_writer import Writer, expanded
 from harness.graph import OPTIONAL, Graph, Node
 from harness.ops.windows import window_attrs
 
@@ -26,7 +26,9 @@ CHANNELS_LAST = {"T": F32, "data_format": "NHWC"}
 
 
 def absorbed(graph: Graph) -> set[str]:
-    """Names of nodes that only turn weights from TensorFlow's layout, as importing adds them: not written."""
+    """Names of nodes that are not written: those that expand int8 weights, which every reader does, and those
+    that turn weights from TensorFlow's layout, as importing adds them.
+    """
     producers, readers = graph.producers(), graph.consumers()
 
     def only_weights(name: str) -> bool:
@@ -36,7 +38,8 @@ def absorbed(graph: Graph) -> set[str]:
         )
 
     found = {node.inputs[1] for node in graph.nodes if _unturned(graph, node, producers) is not None}
-    return {producers[name].name for name in found if only_weights(name)}
+    turned = {producers[name].name for name in found if only_weights(name)}
+    return turned | {producers[name].name for name in expanded(graph)}
 
 
 def _unturned(graph: Graph, node: Node, producers: dict[str, Node]) -> str | None:
@@ -61,24 +64,24 @@ def _hwcm(graph: Graph, node: Node) -> tuple[int, ...]:
 
 def _filter(writer: Writer, node: Node) -> str:
     """The weights of a convolution in TensorFlow's layout."""
-    tensor = writer.graph.tensors[node.inputs[1]]
+    tensor = writer.const(node.inputs[1])
     depthwise = node.op == "DepthwiseConv2D"
-    if not tensor.is_const:
+    if tensor is None:
         source = _unturned(writer.graph, node, writer.producers)
         if source is not None:
             return writer.read(source)
-        read = writer.read(tensor.name)
+        read = writer.read(node.inputs[1])
         if depthwise:
             return _reshaped(writer, node, read, _hwcm(writer.graph, node))
         order = writer.constant(f"{node.name}/HWIO", np.array(TO_HWIO, np.int32))
         return writer.add(node, "Transpose", [read, order], {"T": F32, "Tperm": INT32})
     if not depthwise:
-        return writer.weights(tensor.name, tensor.data.transpose(TO_HWIO), 3)
+        return writer.weights(tensor, tensor.data.transpose(TO_HWIO), 3)
     shape = _hwcm(writer.graph, node)
     if tensor.quant is not None and tensor.quant.per_channel and shape[3] > 1:
-        read = writer.read(tensor.name)  # the scales lie along two dimensions of HWCM: turn it afterwards
+        read = writer.read(node.inputs[1])  # the scales lie along two dimensions of HWCM: turn it afterwards
         return _reshaped(writer, node, read, shape)
-    return writer.weights(tensor.name, tensor.data.reshape(shape), 2)
+    return writer.weights(tensor, tensor.data.reshape(shape), 2)
 
 
 def _reshaped(writer: Writer, node: Node, read: str, shape: tuple[int, ...]) -> str:

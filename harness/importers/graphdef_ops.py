@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from harness.errors import FormatError
-from harness.graph import Graph, Node, Tensor
+from harness.graph import Graph, Node, Quantization, Tensor
 
 Translation = tuple[str, list[str], dict]
 
@@ -50,6 +50,12 @@ class Source:
         if tensor is None or not tensor.is_const:
             raise self.error(f"has a {what} '{reference}' that is not a constant")
         return tensor.data
+
+    def filter_shape(self, reference: str) -> tuple[int, ...]:
+        """Shape of constant weights, which may be int8 behind a Dequantize."""
+        name = self.behind_identity(reference)
+        sources = [n.inputs[0] for n in self.graph.nodes if n.op == "Dequantize" and n.outputs == [name]]
+        return self.constant(*sources or [name], "filter").shape
 
     def insert(self, op: str, suffix: str, inputs: list[str], attrs: dict) -> str:
         """Adds a node in front of this one and returns the name of its output."""
@@ -119,7 +125,7 @@ def convolution(source: Source) -> Translation:
 
 def depthwise(source: Source) -> Translation:
     x, weights = source.args(2)
-    shape = source.constant(weights, "filter").shape
+    shape = source.filter_shape(weights)
     if len(shape) != 4:
         raise source.error(f"has a filter of shape {shape}, expected rank 4")
     height, width, channels, multiplier = shape
@@ -163,6 +169,25 @@ def global_batch_norm(source: Source) -> Translation:
     )
 
 
+def dequantize(source: Source) -> Translation:
+    """Mode SCALED of int8 in [-127, 127]: real = q · max / 127, along an axis or for all."""
+    x, low, high = (source.behind_identity(reference) for reference in source.args(3))
+    mode = source.attr("mode", "s", b"MIN_COMBINED").decode("ascii", "replace")
+    values, limit = source.constant(x, "input"), source.constant(high, "maximum")
+    if mode != "SCALED" or not source.attr("narrow_range", "b", False) or values.dtype != np.int8:
+        raise source.error(
+            f"has mode {mode} on {values.dtype}; only SCALED with narrow_range on int8 is read"
+        )
+    axis = source.attr("axis", "i", -1)
+    if axis >= values.ndim or limit.shape != ((values.shape[axis],) if axis >= 0 else ()):
+        raise source.error(f"has a range of shape {limit.shape} along axis {axis} of {values.shape}")
+    if not np.array_equal(source.constant(low, "minimum"), -limit) or not np.all(limit > 0):
+        raise source.error("has a range that is not symmetric around 0")
+    quant = Quantization(limit / np.float32(127), np.zeros(limit.size), axis if axis >= 0 else None)
+    source.graph.tensors[x].quant = quant
+    return "Dequantize", [x], {}
+
+
 def squeeze(source: Source) -> Translation:
     return "Squeeze", source.args(1), {"axes": source.ints("squeeze_dims") or source.ints("axis")}
 
@@ -201,6 +226,7 @@ TF_OPS: dict[str, Callable[[Source], Translation]] = {
     "Softmax": plain("Softmax", 1),
     "Reshape": shaped("Reshape"),
     "Squeeze": squeeze,
+    "Dequantize": dequantize,
     "Transpose": shaped("Transpose"),
     "Pad": shaped("Pad"),
     "Mean": shaped("Mean", keep_dims=("keep_dims", "b", False)),

@@ -21,6 +21,7 @@ DTYPES = {
     6: (np.int8, "int_val"),
     9: (np.int64, "int64_val"),
     10: (np.bool_, "bool_val"),
+    11: (np.int8, "int_val"),  # qint8
 }
 
 

@@ -12,7 +12,7 @@ from tensorboard.compat.proto.graph_pb2 import GraphDef
 from harness import importers, passes
 from harness.errors import FormatError
 from harness.exporters import graphdef
-from harness.graph import Quantization, Tensor
+from harness.graph import Node, Quantization, Tensor
 from harness.ops import infer_shapes, run_reference
 from harness.passes import dequantize_weights
 from tests.golden.make_exported_goldens import GOLDEN, exported_networks, run_tensorflow
@@ -124,6 +124,27 @@ def test_int8_weights_keep_their_size():
     weights = sum(graph.tensors[n.inputs[1]].nbytes for n in graph.nodes if len(n.inputs) == 3)
     quantized = len(graphdef.write(with_int8_weights(graph, per_channel=False)))
     assert quantized < size - 0.75 * weights + 4 * 700  # four layers, each with a Dequantize and its range
+
+
+@pytest.mark.parametrize("name", ["small_network-int8", "small_network-int8-channels"])
+def test_int8_weights_read_back_as_they_were(name, tmp_path):
+    graph = EXPORTED[name]
+    again = read_back(graph, tmp_path)
+    assert sum(t.dtype == np.int8 for t in again.tensors.values()) == 4
+    assert_close(expected_outputs(again), expected_outputs(graph))
+
+
+def test_weights_behind_a_dequantize_are_written_like_int8_weights():
+    graph = with_int8_weights(small_network(), per_channel=False)
+    behind = graph.clone()
+    for node in list(behind.nodes):
+        if len(node.inputs) == 3:
+            name = f"{node.inputs[1]}:float"
+            tensor = behind.tensors[node.inputs[1]]
+            behind.tensors[name] = Tensor(name, tensor.shape, np.dtype(np.float32))
+            behind.nodes.insert(0, Node("Dequantize", name, [tensor.name], [name]))
+            node.inputs[1] = name
+    assert graphdef.write(behind) == graphdef.write(graph)
 
 
 def test_activations_in_int8_are_refused_with_a_way_out():
