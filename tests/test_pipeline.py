@@ -3,6 +3,12 @@
 from __future__ import annotations
 
 import csv
+import multiprocessing
+import os
+import random
+import signal
+import time
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -13,7 +19,7 @@ from harness.errors import DeviceError, UsageError
 from harness.exporters import tflite
 from harness.report.table import render
 from harness.results import FAILED, VALID
-from harness.store import Store
+from harness.store import RunWriter, Store
 from harness.trial import TrialSettings
 from tests.support.graphs import small_network
 
@@ -82,6 +88,7 @@ def test_every_variant_is_measured_on_every_device_and_stored(request_for, tmp_p
         assert list(stored.values()) == outcome.cells
         for cell_id in stored:
             assert len(store.processes(cell_id)) == SHORT.processes
+            assert [node.macs > 0 for node in store.layers(cell_id)].count(True) >= 2
 
 
 def test_devices_agree_on_every_prediction(request_for, tmp_path):
@@ -111,8 +118,8 @@ def test_all_stages_of_int8_predict_the_same(request_for, tmp_path):
         assert found[0].scores.tobytes() == other.scores.tobytes()
     counts = [cell.instructions for cell in outcome.cells if cell.emulated]
     assert counts == sorted(counts, reverse=True)
-    text = render(outcome.cells, outcome.record)
-    assert text.splitlines()[1].split("  ")[-3:] == ["int8-ptq stage 1", "int8-ptq stage 2", "int8-ptq"]
+    header = render(outcome.cells, outcome.record, width=500).splitlines()[1]
+    assert header.split("  ")[-3:] == ["int8-ptq stage 1", "int8-ptq stage 2", "int8-ptq"]
 
 
 def test_without_a_dataset_accuracy_is_not_measured(request_for):
@@ -179,3 +186,46 @@ def test_a_broken_image_stops_the_run_by_name(request_for, images, tmp_path):
         run(request_for("local", dataset=str(folder)))
     assert caught.value.exit_code == 2
     assert not (tmp_path / "results.db").exists()
+
+
+# --- a controller that is killed ---
+
+
+def _run_until_killed(request: pipeline.Request, journal: str) -> None:
+    """Runs the suite again and again; writes a line for each cell that is committed."""
+    add = RunWriter.add
+
+    def add_and_tell(self, measurement):
+        cell_id = add(self, measurement)
+        with open(journal, "a") as file:
+            print(cell_id, file=file)
+        return cell_id
+
+    RunWriter.add = add_and_tell
+    while True:
+        run(request)
+
+
+@pytest.mark.parametrize("moments", [5, pytest.param(50, marks=pytest.mark.slow)])
+def test_a_suite_killed_at_random_moments_loses_no_committed_cell(request_for, tmp_path, moments):
+    request = request_for("local", settings=replace(SHORT, min_runs=2, processes=1, warmup_ms=0))
+    run(request)
+    journal, random_moments = tmp_path / "journal", random.Random(moments)
+    processes = multiprocessing.get_context("forkserver")
+    processes.set_forkserver_preload([__name__])
+    for _ in range(moments):
+        killed = processes.Process(target=_run_until_killed, args=(request, str(journal)))
+        killed.start()
+        time.sleep(random_moments.uniform(0.2, 1.5))
+        os.kill(killed.pid, signal.SIGKILL)
+        killed.join()
+    committed = {int(line) for line in journal.read_text().split()}
+    assert len(committed) >= moments
+    outcome, _ = run(request)
+    assert [c.verdict for c in outcome.cells] == [VALID] * 3
+    with Store.open(request.store) as store:
+        stored = {cell_id for run_id in store.runs() for cell_id in store.cells(run_id)}
+        assert committed <= stored
+        assert len(stored) <= 6 + len(committed) + moments, "at most one each in flight"
+        for cell_id in stored:
+            assert len(store.measurement(cell_id).processes) == 1

@@ -10,8 +10,10 @@ import pytest
 
 from harness import pack
 from harness.formats import record
+from harness.passes import quantize_weights
 from tests.support import linear_graphs, op_graphs, runner
 from tests.support.c_programs import program
+from tests.support.graphs import small_network
 
 LINEAR = [(op, arithmetic) for op in linear_graphs.OPS for arithmetic in linear_graphs.ARITHMETICS]
 
@@ -43,6 +45,11 @@ def test_changed_models_of_elementary_ops(op, quantized, tmp_path):
 @pytest.mark.parametrize(("op", "arithmetic"), LINEAR)
 def test_changed_models_of_linear_ops(op, arithmetic, tmp_path):
     graph = linear_graphs.linear_graph(op, arithmetic, 1, seed=1)
+    assert all(fuzz(pack.pack(graph), 2000, tmp_path))
+
+
+def test_changed_models_with_steps_that_run_at_load(tmp_path):
+    graph = quantize_weights.run(small_network(), minimum_size=1)
     assert all(fuzz(pack.pack(graph), 2000, tmp_path))
 
 
