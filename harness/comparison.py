@@ -20,6 +20,8 @@ LEAST_VALUES = 7  # a side: with 6 and 6 no data at all gives p < 0.002
 CONFIDENCE = 0.99
 RESAMPLES = 4000
 SLOWDOWN = 0.05  # the change of a latency that has to be found
+ANNOUNCED = SLOWDOWN / 2  # the least change that is announced
+SUSPECTED = 0.015  # at the first look, which may be wrong: it costs no more than a second one
 
 
 @dataclass(frozen=True)
@@ -83,19 +85,19 @@ def repeat_noise(medians: Sequence[Sequence[float]]) -> float:
     return float(np.expm1(np.percentile(distances, 95))) if distances else 0.0
 
 
-def latency_verdict(found: Shift, p: float, noise: float = 0.0, slowdown: float = SLOWDOWN) -> str:
+def latency_verdict(found: Shift, p: float, bound: float = ANNOUNCED, slowdown: float = SLOWDOWN) -> str:
     """ "regressed", "improved", "no change" or "inconclusive", from a shift and its corrected p-value.
 
-    Changed: p < LATENCY_ALPHA, the interval excludes 1, and the ratio is beyond max(slowdown / 2, noise).
-    Half the slowdown that has to be found, because the estimate of a slowdown of just 5 % lies below 5 % in
-    every second measurement; half-way, missing it and seeing it where there is none are equally rare.
-    No change: the interval rules out a change by `slowdown`. Else the data do not say.
+    Changed: p < LATENCY_ALPHA, the interval excludes 1, and the ratio is beyond `bound`. No change: the
+    interval rules out a change by `slowdown`. Else the data do not say.
+
+    The bound is half the slowdown that has to be found: the estimate of a slowdown of just 5 % lies below 5 %
+    in every second measurement; half-way, missing it and seeing it where there is none are equally rare.
     """
     low, high = found.interval
-    bound = 1 + max(slowdown / 2, noise)
-    if p < LATENCY_ALPHA and low > 1 and found.ratio > bound:
+    if p < LATENCY_ALPHA and low > 1 and found.ratio > 1 + bound:
         return "regressed"
-    if p < LATENCY_ALPHA and high < 1 and found.ratio < 1 / bound:
+    if p < LATENCY_ALPHA and high < 1 and found.ratio < 1 / (1 + bound):
         return "improved"
     inside = 1 / (1 + slowdown) < low and high < 1 + slowdown
     return "no change" if inside else "inconclusive"

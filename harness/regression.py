@@ -193,8 +193,8 @@ def _judged_latency(finding: Finding, pairs: dict[Key, tuple[Measured, Measured]
     base, new = pairs[finding.key]
     together = new.interleaved is not None and new.interleaved == base.interleaved
     # Processes that took turns saw the same state of the device: how it drifts between sessions is no matter.
-    noise = 0.0 if together else own_noise(base, new)
-    verdict = comparison.latency_verdict(shift, finding.p_corrected, noise)
+    bound = comparison.ANNOUNCED if together else max(comparison.SUSPECTED, own_noise(base, new))
+    verdict = comparison.latency_verdict(shift, finding.p_corrected, bound)
     if verdict == REGRESSED and not together:
         reason = "suspected, not confirmed: measure it again (--confirm)"
         return replace(finding, verdict=verdict, reason=reason, confirmed=False)
