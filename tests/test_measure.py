@@ -35,6 +35,10 @@ def test_a_valid_cell_has_every_number():
     assert (cell.size_bytes, cell.peak_memory_bytes, cell.energy_mj) == (1000, 1_024_000, None)
     assert len(measurement.processes) == 3
     assert measurement.predictions.classes.shape == (10, 6)
+    assert [(n.name, n.op, n.macs, n.median_ns) for n in measurement.layers] == [
+        (name, "CONV_2D", 10, 7) for name in ("n0", "n1")
+    ]
+    assert {len(node.ns) for node in measurement.layers} == {10}
 
 
 def test_top1_and_top5():

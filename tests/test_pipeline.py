@@ -222,7 +222,7 @@ def test_a_suite_killed_at_random_moments_loses_no_committed_cell(request_for, t
     committed = {int(line) for line in journal.read_text().split()}
     assert len(committed) >= moments
     outcome, _ = run(request)
-    assert [c.verdict for c in outcome.cells] == [VALID] * 3
+    assert FAILED not in {cell.verdict for cell in outcome.cells}, "the next run works"
     with Store.open(request.store) as store:
         stored = {cell_id for run_id in store.runs() for cell_id in store.cells(run_id)}
         assert committed <= stored
