@@ -142,6 +142,10 @@ def _mean(graph: Graph, node: Node) -> dict[str, bool]:
     return {"KeepDims": node.attrs.get("keep_dims", False)}
 
 
+def _gelu(graph: Graph, node: Node) -> dict[str, bool]:
+    return {"Approximate": node.attrs.get("approximate", False)}
+
+
 def _none(graph: Graph, node: Node) -> dict:
     return {}
 
@@ -169,6 +173,13 @@ _OPS = {
     "Reshape": _Op("RESHAPE", 1),
     "Relu": _Op("RELU", 2),
     "Relu6": _Op("RELU6", 2),
+    "Logistic": _Op("LOGISTIC", 1),
+    "Tanh": _Op("TANH", 1),
+    "HardSwish": _Op("HARD_SWISH", 1),
+    "Gelu": _Op("GELU", 1, "GeluOptions", _gelu),
+    "Transpose": _Op("TRANSPOSE", 1),
+    "SpaceToBatchND": _Op("SPACE_TO_BATCH_ND", 1),
+    "BatchToSpaceND": _Op("BATCH_TO_SPACE_ND", 1),
     "Quantize": _Op("QUANTIZE", 2),
     "Dequantize": _Op("DEQUANTIZE", 2),
     "Pad": _Op("PAD", 2, "PadOptions"),
@@ -222,7 +233,8 @@ class _Writer:
 
     def _operator_code(self, builtin: str, version: int) -> int:
         code = getattr(tflite.BuiltinOperator, builtin)
-        return self._table("OperatorCode", DeprecatedBuiltinCode=code, BuiltinCode=code, Version=version)
+        old = min(code, tflite.BuiltinOperator.PLACEHOLDER_FOR_GREATER_OP_CODES)  # a field of 8 bits
+        return self._table("OperatorCode", DeprecatedBuiltinCode=old, BuiltinCode=code, Version=version)
 
     def _operator(self, node: Node, codes: list[str]) -> int:
         entry = self._op(node)

@@ -157,6 +157,11 @@ def concatenation(operator: Operator) -> Translation:
     return "Concatenation", operator.args(max(1, len(operator.inputs))), attrs
 
 
+def gelu(operator: Operator) -> Translation:
+    options = operator.options("GeluOptions")
+    return "Gelu", operator.args(1), {"approximate": options is not None and options.Approximate()}
+
+
 TFLITE_OPS: dict[str, Callable[[Operator], Translation]] = {
     "CONV_2D": convolution,
     "DEPTHWISE_CONV_2D": depthwise,
@@ -170,6 +175,13 @@ TFLITE_OPS: dict[str, Callable[[Operator], Translation]] = {
     "RESHAPE": reshape,
     "RELU": plain("Relu"),
     "RELU6": plain("Relu6"),
+    "LOGISTIC": plain("Logistic"),
+    "TANH": plain("Tanh"),
+    "HARD_SWISH": plain("HardSwish"),
+    "GELU": gelu,
+    "TRANSPOSE": plain("Transpose", 2),
+    "SPACE_TO_BATCH_ND": plain("SpaceToBatchND", 3),
+    "BATCH_TO_SPACE_ND": plain("BatchToSpaceND", 3),
     "PAD": plain("Pad", 2),
     "MEAN": mean,
     "CONCATENATION": concatenation,

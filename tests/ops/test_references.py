@@ -108,6 +108,27 @@ def concatenation(rng, b):
     return b.node("Concatenation", *inputs, axis=axis)
 
 
+def gelu(rng, b):
+    return b.node("Gelu", b.input((2, 9)), approximate=bool(rng.integers(2)))
+
+
+def transpose(rng, b):
+    return b.node("Transpose", b.input((2, 3, 4, 5)), b.const(rng.permutation(4).astype(np.int32), "perm"))
+
+
+def space_to_batch(rng, b):
+    block = rng.integers(1, 4, 2).astype(np.int32)
+    pads = rng.integers(0, 3, (2, 2)).astype(np.int32)
+    size = [3 * int(d) - int(sum(pad)) % int(d) for d, pad in zip(block, pads, strict=True)]
+    return b.node("SpaceToBatchND", b.input((2, *size, 3)), b.const(block, "block"), b.const(pads, "pads"))
+
+
+def batch_to_space(rng, b):
+    block, crops = rng.integers(1, 4, 2).astype(np.int32), rng.integers(0, 2, (2, 2)).astype(np.int32)
+    x = b.input((2 * int(np.prod(block)), 3, 4, 2))
+    return b.node("BatchToSpaceND", x, b.const(block, "block"), b.const(crops, "crops"))
+
+
 CASES = {
     "Conv2D": conv2d,
     "DepthwiseConv2D": depthwise,
@@ -122,14 +143,21 @@ CASES = {
     "Mean": mean,
     "Concatenation": concatenation,
 }
+NOT_IN_THE_RUNTIME = {
+    **{op: unary(op) for op in ("Logistic", "Tanh", "HardSwish")},
+    "Gelu": gelu,
+    "Transpose": transpose,
+    "SpaceToBatchND": space_to_batch,
+    "BatchToSpaceND": batch_to_space,
+}
 
 
-@pytest.mark.parametrize("op", CASES)
+@pytest.mark.parametrize("op", [*CASES, *NOT_IN_THE_RUNTIME])
 def test_reference_equals_litert(op):
     for seed in SEEDS:
         rng = np.random.default_rng(seed)
         b = Builder()
-        graph = b.build(CASES[op](rng, b))
+        graph = b.build({**CASES, **NOT_IN_THE_RUNTIME}[op](rng, b))
         feeds = {n: rng.normal(0, 3, graph.tensors[n].shape).astype(np.float32) for n in graph.inputs}
         (ours,) = run_reference(graph, feeds).values()
         (theirs,) = litert.Reference(tflite.write(graph)).run(*feeds.values())
