@@ -12,14 +12,15 @@ Where nobody says which values the activations take, each op finds minimum and m
 each op, without the pairs in between, or the whole graph in 8 bits (`harness/quantize/stages.py`).
 
 Conditions: the runtime has the op in int8 (or hybrid), and all that it reads and writes while running is
-float. Weights that `quantize_weights` made int8 are expanded and quantized again, per channel. The outputs
-change by the rounding.
+float. For the stages, the graph is first put into the ops of the runtime (`passes.LOWERING`). Weights that
+`quantize_weights` made int8 are expanded and quantized again, per channel. Outputs change by the rounding.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
+from harness import passes
 from harness.errors import UsageError
 from harness.graph import Graph
 from harness.passes import dequantize_weights
@@ -57,7 +58,7 @@ def run(
                 "or fallback_min and fallback_max"
             )
         return hybrid.quantize(dequantize_weights.expand(graph))
-    graph = dequantize_weights.run(graph)
+    graph = passes.apply(dequantize_weights.run(graph), passes.LOWERING)
     ranges = dict.fromkeys(graph.tensors, fallback) if fallback else {}
     ranges |= calibrate(graph) if calibrate else {}
     ranges |= dict.fromkeys(graph.inputs, of_inputs) if of_inputs else {}

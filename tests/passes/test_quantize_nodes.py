@@ -68,6 +68,15 @@ def test_after_quantize_weights_each_weight_is_quantized_per_channel(params):
     assert np.abs(weights.quant.dequantize(weights.data) - values).max() <= step
 
 
+def test_ops_that_only_tensorflow_has_are_quantized_too():
+    b = Builder()
+    y = b.node("MatMul", b.input((1, 3)), b.const(np.eye(3), "w"))
+    y = b.node("BiasAdd", y, b.const(np.float32([1, 2, 3]), "b"))
+    quantized = quantize_nodes.run(b.build(y), **FALLBACK)
+    assert [node.op for node in quantized.nodes] == ["FullyConnected", "Add"]
+    assert {tensor.dtype for tensor in quantized.tensors.values()} == {np.dtype(np.int8)}
+
+
 def test_outputs_stay_near():
     graph = small_network()
     x = np.random.default_rng(0).normal(size=(1, 9, 9, 3)).astype(np.float32)
