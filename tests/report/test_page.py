@@ -12,7 +12,7 @@ from PIL import Image
 from harness.report import html
 from harness.store import Store
 from tests.report.test_html import HOSTILE, SMALL
-from tests.support.browser import chromium, view
+from tests.support.browser import chromium, resize, view
 from tests.support.report_store import Plan, fill
 
 pytest.importorskip("plotly", reason="needs the extra 'report'")
@@ -232,6 +232,14 @@ def test_a_phone_scrolls_one_way_only(browser, page):
     box = browser.find_element(By.ID, "details").rect
     assert (box["x"], box["width"]) == (0, PHONE)
     assert len(screenshot(browser).getcolors(1 << 20)) > 20
+
+
+def test_charts_follow_the_window(browser, page):
+    view(browser, page)
+    draw_all(browser)
+    resize(browser, 700, 900)
+    fits = "[...document.querySelectorAll('.plot svg')].every(e => e.getBoundingClientRect().right <= 700)"
+    until(browser, f"document.documentElement.scrollWidth === 700 && {fits}")
 
 
 def test_the_device_filter(browser, page):

@@ -38,14 +38,19 @@ def chromium() -> Iterator:
 
 
 def view(driver, path: Path, width: int = 1280, height: int = 900, dark: bool = False) -> None:
-    """Opens a page at a width, in the system's light or dark, with nothing kept from before."""
+    """Opens a page in a window of this size, in the system's light or dark."""
+    resize(driver, width, height)
+    scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
+    driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": [scheme]})
+    driver.get(path.resolve().as_uri())
+
+
+def resize(driver, width: int, height: int) -> None:
+    """The window's inner size; narrow is a phone."""
     driver.execute_cdp_cmd(
         "Emulation.setDeviceMetricsOverride",
         {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": width < 600},
     )
-    scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
-    driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": [scheme]})
-    driver.get(path.resolve().as_uri())
 
 
 def settled(driver) -> None:

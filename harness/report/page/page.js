@@ -40,10 +40,14 @@ setTheme(root.dataset.theme);
 let themeOnScreen = root.dataset.theme;
 window.addEventListener("beforeprint", () => {
   themeOnScreen = root.dataset.theme;
+  root.classList.add("paper"); // of a sheet's width, so that the charts are drawn to fit it
   setTheme("light");
   plots.forEach(draw);
 });
-window.addEventListener("afterprint", () => setTheme(themeOnScreen));
+window.addEventListener("afterprint", () => {
+  root.classList.remove("paper");
+  setTheme(themeOnScreen);
+});
 
 let wasNarrow = narrow();
 window.addEventListener("resize", () => {

@@ -96,7 +96,7 @@ function plot(element, traces, layout, keys) {
   if (element.previousElementSibling?.className === "legend") element.previousElementSibling.remove();
   if (keys.length > 1) element.before(legendOf(keys));
   element.style.minHeight = layout.height + "px";
-  Plotly.react(element, traces, layout, OPTIONS);
+  Plotly.react(element, traces, { ...layout, width: element.clientWidth }, OPTIONS);
   if (!element.dataset.drawn) {
     element.dataset.drawn = "true";
     element.on("plotly_click", (event) => openDetails(event.points[0].customdata));
