@@ -21,6 +21,7 @@ from harness.commands._options import (
     store_exists,
     write_whole,
 )
+from harness.database import parse_url, shown_name
 from harness.progress import ProgressLine
 from harness.report.table import FORMATS, render
 from harness.results import FAILED, VALID
@@ -122,7 +123,8 @@ def _dry_run(request: pipeline.Request) -> int:
     processes, seconds = sum(p.processes for p in planned), sum(p.seconds for p in planned)
     least = "" if all(p.earlier for p in planned) else "at least "
     print(f"\n{len(planned)} cells, {processes} timed processes, {least}{duration(seconds)}")
-    print(f"release: {request.release or 'none'}; store: {request.store}")
+    place = shown_name(parse_url(request.store))  # without a password
+    print(f"release: {request.release or 'none'}; store: {place}")
     return 0
 
 
