@@ -58,6 +58,7 @@ LAYERS = [
         "harness.predict",
         "harness.host",
         "harness.verify",
+        "harness.view",
         "harness.pipeline",
     ],
     ["harness.remeasure", "harness.estimate"],

@@ -77,10 +77,10 @@ def test_labels_that_do_not_fit_are_refused(capsys, files):
 def test_labels_of_the_labs_mobilenet(capsys, lab):
     model = ["--model", "mobilenet_v1_0.25_128"]
     weights = ["--weights", lab / "models" / "mobilenet_v1_0.25_128_frozen.pb"]
-    image = lab / "imagenet_sample" / "n02007558_flamingo.JPEG"
+    image = lab / "imagenet_sample" / "n01440764_tench.JPEG"
     code, out, _ = bench(capsys, "label", *model, *weights, image, "--top", "1", "--quiet")
     assert code == 0
-    assert "flamingo" in out.splitlines()[1]
+    assert out.splitlines()[1].endswith("  tench")
 
 
 def test_optimizing_the_labs_graph_changes_nothing_to_5_decimals_on_20_images(capsys, lab, tmp_path):
