@@ -117,8 +117,10 @@ def _belongs(edit: Editor, before: Node, node: Node) -> bool:
 
 
 def is_linear(edit: Editor, node: Node) -> bool:
-    """Whether a node is a sum, a difference or a multiple of float values."""
+    """Whether a node is a sum, a difference or a multiple of float values, of shapes known to fit."""
     if node.op not in ("Add", "Sub", "Mul") or not edit.is_float(*node.inputs, *node.outputs):
+        return False
+    if any(edit.graph.tensors[name].shape is None for name in (*node.inputs, *node.outputs)):
         return False
     return node.op != "Mul" or constant_operand(edit.graph, node) is not None
 

@@ -6,8 +6,8 @@
           └── d, pads            w ──┘        └── d, crops          w ──┘
 
 Conditions: both blocks are the same constant d, over height and width; Conv2D or DepthwiseConv2D of stride 1
-and dilation 1, without an activation; what the convolution's output loses is not less than it is padded by;
-the values between have one reader and are not graph outputs.
+and dilation 1, without an activation; no side of the output is cropped by more than the input is padded by;
+values are float; the values between have one reader and are not graph outputs.
 
 Formula:  padding' = pads + d · padding − crops, on each of the four sides
 """
@@ -26,7 +26,9 @@ def run(graph: Graph) -> Graph:
     for first in edit.nodes():
         conv = edit.only_reader(first) if first.op == "SpaceToBatchND" else None
         last = edit.only_reader(conv) if conv is not None else None
-        if last is None or last.op != "BatchToSpaceND" or conv.inputs.count(first.outputs[0]) != 1:
+        if last is None or not edit.is_float(first.inputs[0], *conv.inputs, *last.outputs):
+            continue
+        if last.op != "BatchToSpaceND" or conv.inputs.count(first.outputs[0]) != 1:
             continue
         padding = _padding(edit, first, conv, last)
         if padding is not None and conv.inputs[0] == first.outputs[0]:

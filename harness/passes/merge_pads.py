@@ -18,7 +18,9 @@ from harness.passes._edit import Editor
 def run(graph: Graph) -> Graph:
     edit = Editor(graph)
     for node in edit.nodes():
-        if node.op != "Pad" or edit.graph.const(node.inputs[1]) is None:
+        if node.op != "Pad" or not edit.is_float(node.inputs[0], *node.outputs):
+            continue
+        if edit.graph.const(node.inputs[1]) is None:
             continue
         _join(edit, node)
         if not edit.graph.const(node.inputs[1]).any():
@@ -28,7 +30,7 @@ def run(graph: Graph) -> Graph:
 
 def _join(edit: Editor, node: Node) -> None:
     producer = edit.producer(node.inputs[0])
-    if producer is None or producer.op != "Pad" or not edit.is_float(producer.inputs[0], *node.outputs):
+    if producer is None or producer.op != "Pad" or not edit.is_float(producer.inputs[0]):
         return
     first, second = (edit.graph.const(n.inputs[1]) for n in (producer, node))
     same_value = producer.attrs.get("value", 0.0) == node.attrs.get("value", 0.0)

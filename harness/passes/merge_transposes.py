@@ -8,7 +8,8 @@
 
     x (1, 1, 5) ── Transpose(1, 2, 0) ── y       x ── Reshape(1, 5, 1) ── y
 
-Conditions: the permutations are constants; for the last, the axes longer than 1 keep their order.
+Conditions: the permutations are constants, the shapes are known, values are float; for the last, the axes
+longer than 1 keep their order.
 """
 
 from __future__ import annotations
@@ -22,14 +23,17 @@ from harness.passes._edit import Editor
 def run(graph: Graph) -> Graph:
     edit = Editor(graph)
     for node in edit.nodes():
-        if node.op != "Transpose" or edit.graph.const(node.inputs[1]) is None:
+        if node.op != "Transpose" or not edit.is_float(node.inputs[0], *node.outputs):
+            continue
+        shape = edit.graph.tensors[node.inputs[0]].shape
+        if shape is None or edit.graph.const(node.inputs[1]) is None:
             continue
         _join(edit, node)
         perm = edit.graph.const(node.inputs[1]).tolist()
-        shape = edit.graph.tensors[node.inputs[0]].shape
+        shape = edit.graph.tensors[node.inputs[0]].shape  # of what it now reads
         if perm == sorted(perm):
             edit.bypass(node)
-        elif shape is not None and _keeps_order(perm, shape):
+        elif _keeps_order(perm, shape):
             edit.rewrite(node, "Reshape", node.inputs[:1], shape=tuple(shape[p] for p in perm))
     return edit.finish()
 
@@ -37,7 +41,7 @@ def run(graph: Graph) -> Graph:
 def _join(edit: Editor, node: Node) -> None:
     """Makes `node` do the permutations before it too."""
     producer = edit.producer(node.inputs[0])
-    if producer is None or producer.op != "Transpose":
+    if producer is None or producer.op != "Transpose" or not edit.is_float(producer.inputs[0]):
         return
     first, second = (edit.graph.const(n.inputs[1]) for n in (producer, node))
     if first is not None and first.shape == second.shape:

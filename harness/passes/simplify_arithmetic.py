@@ -10,9 +10,9 @@
 
     x · 1,  x + 0,  x - 0                        x
 
-Conditions: Add, Sub and products with a constant, all float and without an activation but for the last; each
-value between has one reader and is not a graph output; the result needs fewer operations, and no constant
-larger than those that were there.
+Conditions: Add, Sub and products with a constant, all float, of known shapes, and without an activation but
+for the last; each value between has one reader and is not a graph output; the result needs fewer operations,
+and no constant larger than those that were there.
 
 Formula:  Σ fᵢ · xᵢ + c with the factors of equal xᵢ added, computed in float64
 """

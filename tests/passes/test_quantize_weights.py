@@ -1,10 +1,11 @@
 import numpy as np
 import pytest
 
+from harness.exporters import tflite
 from harness.ops import run_reference
 from harness.pack import pack
 from harness.passes import dequantize_weights, quantize_weights
-from tests.support import runner
+from tests.support import litert, runner
 from tests.support.graphs import Builder, small_network
 
 
@@ -85,3 +86,11 @@ def test_weights_are_expanded_once_at_load(tmp_path):
     outcome = runner.run("profile", "--model", tmp_path / "small.qbm", "--runs", 1)
     kernels = {event["kernel"] for event in outcome.named("node") if event["op"] == "DEQUANTIZE"}
     assert kernels == {"at_load"}
+
+
+def test_litert_runs_the_small_file(tmp_path):
+    small = quantize_weights.run(small_network(), minimum_size=1)
+    x = np.random.default_rng(0).normal(size=(1, 9, 9, 3)).astype(np.float32)
+    (expected,) = litert.Reference(tflite.write(small)).run(x)
+    (ours,) = runner.predict(small, [x], tmp_path)
+    np.testing.assert_allclose(ours, expected, atol=1e-6)
