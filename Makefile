@@ -16,5 +16,5 @@ lint: .venv/.test
 	touch $@
 
 .venv/.test: pyproject.toml scripts/setup.sh
-	scripts/setup.sh graphdef,onnx,report,solar,test
+	scripts/setup.sh graphdef,onnx,report,solar,view,test
 	touch $@ .venv/.bench
