@@ -45,6 +45,16 @@ def test_mobilenet_on_this_machine(lab, tmp_path):
 
 
 @pytest.mark.slow
+def test_mobilenet_loses_nothing_from_stage_to_stage(lab, tmp_path):
+    variants = ["--variants", "int8-stage1,int8-stage2,int8"]
+    cells = cells_of(tmp_path, "--device", "local", *mobilenet(lab), *images(lab), *variants)
+    assert {cell["top1"] for cell in cells.values()} == {cells["int8"]["top1"]}
+    assert (
+        cells["int8-stage1"]["size_bytes"] > cells["int8-stage2"]["size_bytes"] > cells["int8"]["size_bytes"]
+    )
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("device", ["qemu", "qemu-a76", "qemu-armv7"])
 def test_mobilenet_emulated(lab, tmp_path, device):
     check_mobilenet(cells_of(tmp_path, "--device", device, *mobilenet(lab), *images(lab)))

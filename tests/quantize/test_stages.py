@@ -10,12 +10,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from harness.errors import FormatError
+from harness.exporters import tflite
 from harness.graph import Node, Tensor
 from harness.ops import infer_shapes
 from harness.pack import pack
 from harness.quantize import int8
 from harness.quantize.calibrate import Range
-from tests.support import runner
+from tests.support import litert, runner
 from tests.support.graphs import Builder, small_network
 
 FLOAT = np.dtype(np.float32)
@@ -92,6 +93,18 @@ def test_all_stages_compute_the_same_int8_values(tmp_path_factory, seed):
         (real,) = runner.predict(graph, [x], folder)
         np.testing.assert_array_equal(target.quantize(real, np.int8), whole)
         np.testing.assert_array_equal(real, target.dequantize(whole))
+
+
+@pytest.mark.parametrize("make", [small_network, branches])
+def test_litert_computes_the_same_at_every_stage(make, tmp_path):
+    graph = make()
+    for stage in staged(graph):
+        x = stage.tensors["x"]
+        sample = np.random.default_rng(0).normal(size=x.shape).astype(np.float32)
+        sample = sample if x.quant is None else x.quant.quantize(sample, np.int8)
+        theirs = litert.Reference(tflite.write(stage)).run(sample)
+        for ours, expected in zip(runner.predict(stage, [sample], tmp_path), theirs, strict=True):
+            np.testing.assert_array_equal(ours, expected)
 
 
 def with_a_float_op():

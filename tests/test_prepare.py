@@ -1,0 +1,45 @@
+"""What `calibrator` observes; the rest of preparing is tested by tests/test_pipeline.py."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from harness.errors import UsageError
+from harness.passes import quantize_nodes, quantize_weights
+from harness.prepare import calibrator
+from harness.sources import Source, parse_preprocess
+from tests.support.graphs import small_network
+
+
+def silent(what, done=0, total=0):
+    pass
+
+
+@pytest.fixture
+def images(tmp_path):
+    """Two classes of two images, black and white."""
+    for label in range(2):
+        (tmp_path / "images" / str(label)).mkdir(parents=True)
+        for i, grey in enumerate((0, 255)):
+            pixels = np.full((9, 9, 3), grey, np.uint8)
+            Image.fromarray(pixels).save(tmp_path / "images" / str(label) / f"{i}.png")
+    return str(tmp_path / "images")
+
+
+def test_ranges_of_a_graph_that_passes_have_changed(images, tmp_path):
+    source = Source("small", small_network(), parse_preprocess("mean=127.5,std=127.5"))
+    observe = calibrator(source, images, tmp_path, silent)
+    graph = quantize_weights.run(source.graph, minimum_size=1)
+    ranges = observe(graph)
+    assert {name for node in source.graph.nodes for name in node.outputs} | {"x"} <= ranges.keys()
+    assert (ranges["x"].low, ranges["x"].high) == (-1.0, 1.0)
+    quantized = quantize_nodes.run(graph, stage=2, calibrate=observe)
+    assert [node.op for node in quantized.nodes].count("Quantize") == 1
+
+
+def test_without_samples_it_says_what_is_missing(tmp_path):
+    observe = calibrator(Source("small", small_network()), None, tmp_path, silent)
+    with pytest.raises(UsageError, match="model 'small': int8 is calibrated on samples, and there are none"):
+        observe(small_network())
