@@ -19,4 +19,3 @@ def test_rows_and_a_change_with_its_release():
 def test_hostile_names_and_a_level_of_zero():
     odd = [Point("\x1b[31m", "", 1, 1, 0.0), Point("b", "", 2, 2, 0.0), Point("c", "", 3, 3, 0.0)]
     assert "\x1b" not in render(odd, "top1")
-    assert render([], "top1")

@@ -71,7 +71,7 @@ function openDetails(key) {
   if (!dialog.open) dialog.showModal();
   dialog.scrollTop = 0;
   const chart = dialog.querySelector(".plot");
-  if (chart) plot(chart, ...distributionChart(cell.samples, 260));
+  if (chart) plot(chart, () => distributionChart(cell.samples, 260));
 }
 
 function showPeek(button) {
@@ -84,7 +84,7 @@ function showPeek(button) {
   const box = button.getBoundingClientRect();
   const left = Math.min(box.left, document.documentElement.clientWidth - peek.offsetWidth - 8);
   peek.style.left = Math.max(left, 8) + "px";
-  plot(chart, ...distributionChart(cell.samples, 150));
+  plot(chart, () => distributionChart(cell.samples, 150));
   const below = box.bottom + 6;
   peek.style.top = (below + peek.offsetHeight < window.innerHeight ? below : Math.max(box.top - peek.offsetHeight - 6, 8)) + "px";
   button.setAttribute("aria-describedby", "peek");

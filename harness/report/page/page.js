@@ -4,11 +4,7 @@ const plots = [...document.querySelectorAll(".plot[data-chart]")];
 
 function draw(element) {
   if (element.closest("[hidden]")) return;
-  plot(element, ...CHARTS[element.dataset.chart](Number(element.dataset.index ?? 0)));
-}
-
-function drawAgain() {
-  plots.filter((element) => element.dataset.drawn).forEach(draw);
+  plot(element, () => CHARTS[element.dataset.chart](Number(element.dataset.index ?? 0)));
 }
 
 const seen = new IntersectionObserver((entries) => {
@@ -47,12 +43,6 @@ window.addEventListener("beforeprint", () => {
 window.addEventListener("afterprint", () => {
   root.classList.remove("paper");
   setTheme(themeOnScreen);
-});
-
-let wasNarrow = narrow();
-window.addEventListener("resize", () => {
-  if (narrow() !== wasNarrow) drawAgain();
-  wasNarrow = narrow();
 });
 
 // --- device filter and choice of layers ---

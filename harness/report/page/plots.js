@@ -1,7 +1,7 @@
 // What all charts share. Texts reach the plotting library escaped, because it understands some markup.
 "use strict";
 const DATA = JSON.parse(document.getElementById("data").textContent);
-const OPTIONS = { displayModeBar: false, responsive: true, doubleClick: false };
+const OPTIONS = { displayModeBar: false, doubleClick: false };
 const SYMBOLS = ["circle", "square", "diamond", "triangle-up", "cross", "star"];
 const GLYPHS = ["●", "■", "◆", "▲", "✚", "★"]; // the same, in a legend
 
@@ -91,14 +91,43 @@ function legendOf(keys) {
   return list;
 }
 
-/** Draws, or draws again in place, with the legend above; the cell of a clicked mark is its `customdata`. */
-function plot(element, traces, layout, keys) {
+const drawn = new Map(); // element → the function that says what is drawn there
+
+/** Draws what `chart()` says: traces, layout and keys of the legend, which stands above. */
+function plot(element, chart) {
+  const [traces, layout, keys] = chart();
   if (element.previousElementSibling?.className === "legend") element.previousElementSibling.remove();
   if (keys.length > 1) element.before(legendOf(keys));
   element.style.minHeight = layout.height + "px";
   Plotly.react(element, traces, { ...layout, width: element.clientWidth }, OPTIONS);
-  if (!element.dataset.drawn) {
+  if (!drawn.has(element)) {
+    forgetClosed();
     element.dataset.drawn = "true";
-    element.on("plotly_click", (event) => openDetails(event.points[0].customdata));
+    element.on("plotly_click", (event) => openDetails(event.points[0].customdata)); // a mark's cell
+    widths.observe(element);
+  }
+  drawn.set(element, chart);
+}
+
+/** Charts of a dialog or a tooltip that has since been filled anew. */
+function forgetClosed() {
+  for (const element of [...drawn.keys()].filter((old) => !old.isConnected)) {
+    widths.unobserve(element);
+    drawn.delete(element);
   }
 }
+
+/** Draws everything anew, for other colours. */
+function drawAgain() {
+  forgetClosed();
+  for (const [element, chart] of [...drawn]) {
+    if (element.clientWidth) plot(element, chart);
+  }
+}
+
+const widths = new ResizeObserver((entries) => {
+  for (const { target } of entries) {
+    const other = target.clientWidth && target.clientWidth !== target.layout?.width;
+    if (other && drawn.has(target)) plot(target, drawn.get(target));
+  }
+});
