@@ -39,6 +39,7 @@ TF_OPS = {
     "FusedBatchNormV2": "BatchNorm",
     "FusedBatchNormV3": "BatchNorm",
     "MaxPool": "MaxPool2D",
+    "RealDiv": "Div",
     "Sigmoid": "Logistic",
 }
 """TensorFlow's name → the IR's, where they differ; parameters of transforms take either."""

@@ -302,6 +302,7 @@ OPS: dict[str, Callable[[Writer, Node], str]] = {
     "Add": _plain("AddV2"),
     "Sub": _plain("Sub"),
     "Mul": _plain("Mul"),
+    "Div": _plain("RealDiv"),
     "Rsqrt": _plain("Rsqrt"),
     "Relu": _plain("Relu"),
     "Relu6": _plain("Relu6"),

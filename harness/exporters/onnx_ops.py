@@ -286,6 +286,7 @@ OPS: dict[str, Callable[[Writer, Node], Written]] = {
     "Add": _binary("Add"),
     "Sub": _binary("Sub"),
     "Mul": _binary("Mul"),
+    "Div": _binary("Div"),
     "Rsqrt": _rsqrt,
     "Relu": _unary("Relu"),
     "Relu6": _clipped(0, 6),

@@ -169,6 +169,7 @@ _OPS = {
     "Add": _Op("ADD", 2, "AddOptions", _activation),
     "Sub": _Op("SUB", 2, "SubOptions", _activation),
     "Mul": _Op("MUL", 2, "MulOptions", _activation),
+    "Div": _Op("DIV", 1, "DivOptions", _activation),
     "Softmax": _Op("SOFTMAX", 2, "SoftmaxOptions", _softmax),
     "Reshape": _Op("RESHAPE", 1),
     "Relu": _Op("RELU", 2),

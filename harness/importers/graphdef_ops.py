@@ -217,6 +217,7 @@ TF_OPS: dict[str, Callable[[Source], Translation]] = {
     "AddV2": plain("Add", 2),
     "Sub": plain("Sub", 2),
     "Mul": plain("Mul", 2),
+    "RealDiv": plain("Div", 2),
     "Rsqrt": plain("Rsqrt", 1),
     "Relu": plain("Relu", 1),
     "Relu6": plain("Relu6", 1),

@@ -171,6 +171,7 @@ TFLITE_OPS: dict[str, Callable[[Operator], Translation]] = {
     "ADD": binary("Add"),
     "SUB": binary("Sub"),
     "MUL": binary("Mul"),
+    "DIV": binary("Div"),
     "SOFTMAX": softmax,
     "RESHAPE": reshape,
     "RELU": plain("Relu"),

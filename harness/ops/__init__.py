@@ -12,7 +12,7 @@ it is what passes and kernels are compared against, and what `fold_constants` ev
     BatchNorm         x, gamma, beta, mean, variance  epsilon
     AveragePool2D     x NHWC                          filter (h, w), stride, padding, activation
     MaxPool2D         x NHWC                          filter, stride, padding, activation
-    Add Sub Mul       a, b (broadcast)                activation
+    Add Sub Mul Div   a, b (broadcast)                activation
     Rsqrt             x
     Relu Relu6        x
     Logistic Tanh Erf x

@@ -7,7 +7,7 @@ import numpy as np
 from harness.ops import op
 from harness.ops.activations import activate
 
-BINARY = {"Add": np.add, "Sub": np.subtract, "Mul": np.multiply}
+BINARY = {"Add": np.add, "Sub": np.subtract, "Mul": np.multiply, "Div": np.divide}
 
 
 @op(*BINARY)

@@ -8,8 +8,11 @@
     x ── BiasAdd ── y                            x ── Add ── y
           └── t                                        └── t
 
-Conditions: float values; γ, β, μ and σ² are constants with one value per channel. What could be folded into
-weights has been by the passes before.
+    x ── Div ── y                                x ── Mul ── y
+          └── c                                        └── 1 / c
+
+Conditions: float values; γ, β, μ and σ² are constants with one value per channel; c is a constant and 1 / c
+finite. What could be folded into weights has been by the passes before.
 
 Formula:  s = γ / √(σ² + ε)   t = β − μ · s
 """
@@ -32,7 +35,20 @@ def run(graph: Graph) -> Graph:
             _split(edit, node)
         elif node.op == "BiasAdd":
             edit.rewrite(node, "Add", node.inputs)
+        elif node.op == "Div":
+            _multiply(edit, node)
     return edit.finish()
+
+
+def _multiply(edit: Editor, node: Node) -> None:
+    divisor = edit.graph.const(node.inputs[1])
+    if divisor is None or not edit.is_float(*node.inputs):
+        return
+    with np.errstate(all="ignore"):
+        factor = np.asarray(1 / divisor.astype(np.float64), np.float32)
+    if np.isfinite(factor).all():
+        edit.set_const(node, 1, factor, node.inputs[1])
+        node.op = "Mul"
 
 
 def _split(edit: Editor, node: Node) -> None:

@@ -2,7 +2,7 @@
 
     Before                                                         After
 
-    x ── RealDiv(keep) ── Mul ── y                                 x ── y
+    x ── Div(keep) ── Mul ── y                                     x ── y
     RandomUniform ── Add(keep) ── Floor ──┘
 
     x ── Mul(1 / keep) ── Mul ── y                                 x ── y
@@ -23,7 +23,7 @@ from harness.passes._edit import Editor
 
 RANDOM = {"RandomUniform", "StatelessRandomUniform", "StatelessRandomUniformV2"}
 MASK = {"Floor", "Cast", "GreaterEqual", "Add", "Sub", "Mul", "Shape", "Identity", *RANDOM}
-SCALING = {"RealDiv", "Div", "Mul"}
+SCALING = {"Div", "Mul"}
 
 
 def run(graph: Graph) -> Graph:

@@ -144,6 +144,7 @@ CASES = {
     "Concatenation": concatenation,
 }
 NOT_IN_THE_RUNTIME = {
+    "Div": binary("Div"),
     **{op: unary(op) for op in ("Logistic", "Tanh", "HardSwish")},
     "Gelu": gelu,
     "Transpose": transpose,

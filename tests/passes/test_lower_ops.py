@@ -20,6 +20,17 @@ def test_a_batch_norm_with_nothing_in_front_runs_as_product_and_sum():
     pack(packed)
 
 
+def test_a_quotient_by_a_constant_is_a_product():
+    b = Builder()
+    x = b.input((2, 3))
+    y = b.node("Div", b.node("Div", x, b.const([1.0, 2.0, 3.0])), b.const(np.float32(7)), activation="relu")
+    graph = b.build(b.node("Div", y, b.const([0.0, 1.0, 2.0])), b.node("Div", b.const(1.0), x))
+    after = lower_ops.run(graph)
+    assert [node.op for node in after.nodes] == ["Mul", "Mul", "Div", "Div"]
+    assert after.nodes[1].attrs == {"activation": "relu"}
+    assert [node.op for node in apply(b.build(y)).nodes] == ["Mul"]
+
+
 def test_parameters_that_are_not_constant_stay():
     b = Builder()
     parameters = [b.input((3,), name) for name in "gbmv"]

@@ -21,7 +21,7 @@ def random(b, x):
 def tensorflow_1(b, x):
     keep = b.input((), "keep_prob")
     noise = b.node("Add", b.node("Mul", random(b, x), b.const(1.0)), keep)
-    return b.node("Mul", b.node("RealDiv", x, keep), b.node("Floor", noise))
+    return b.node("Mul", b.node("Div", x, keep), b.node("Floor", noise))
 
 
 def tensorflow_2(b, x):
@@ -49,7 +49,7 @@ def own_mask(b, x):
 
 def mask_of_values(b, x):
     noise = b.node("Add", random(b, x), b.node("Relu", x))
-    return b.node("Mul", b.node("RealDiv", x, b.const(0.5)), b.node("Floor", noise))
+    return b.node("Mul", b.node("Div", x, b.const(0.5)), b.node("Floor", noise))
 
 
 def unscaled(b, x):
