@@ -117,7 +117,7 @@ def test_a_million_samples_open_in_time(browser, tmp_path):
     samples = 1000 * 3 * len(plan.devices) * 2 * 3 * len(plan.releases)
     assert samples >= 1_000_000
     taken = []
-    for _ in range(2):  # the machine may be busy with something else
+    for _ in range(3):  # the machine may be busy with something else
         began = time.monotonic()
         view(browser, path)
         until(browser, "document.querySelector('#tradeoff .plot').dataset.drawn")
