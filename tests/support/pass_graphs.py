@@ -145,8 +145,9 @@ def _rewritable(b: Builder, rng, kind: int, x: str, constant: str) -> str:
     if kind == 12:  # the same thing twice
         name = ["Relu", "Identity"][rng.integers(2)]
         return b.node("Add", b.node(name, x), b.node(name, x))
-    if kind == 13:  # nothing at all
-        return b.node("Mul", b.node("Add", x, b.const(np.zeros(3))), b.const(np.float32(1)))
+    if kind == 13:  # nothing at all, and a quotient
+        y = b.node("Mul", b.node("Add", x, b.const(np.zeros(3))), b.const(np.float32(1)))
+        return b.node("Div", y, b.const(rng.uniform(0.5, 2, 3)))
     if kind == 14:  # there and back
         there, back = (b.const(np.array(p, np.int32)) for p in ((0, 3, 1, 2), (0, 2, 3, 1)))
         return b.node("Transpose", b.node("Transpose", x, there), back)
