@@ -34,7 +34,7 @@ function fold(title, content, open = false) {
 
 function samplesNote(samples) {
   const outside = [samples.below && `${samples.below} below`, samples.above && `${samples.above} above`].filter(Boolean);
-  return `${samples.n.toLocaleString("en")} timed runs in ${samples.counts[0].length} bins, a colour for each process; ` +
+  return `${samples.n.toLocaleString("en")} timed runs in ${samples.counts[0].length} bins, a shade for each process; ` +
     "the dashed line is the median of all." +
     (outside.length ? ` Outliers not drawn: ${outside.join(", ")} the bins.` : "");
 }
