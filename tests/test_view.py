@@ -85,7 +85,9 @@ def test_a_graph_that_would_be_unreadable_is_refused(tmp_path):
 
 def test_tensorboard_reads_the_run(tmp_path):
     graph = NETWORKS["pools"]()
-    tensorboard.write_run(graph, tmp_path / "before")
+    tensorboard.write_runs([small_network(), small_network()], tmp_path)
+    tensorboard.write_runs([graph], tmp_path)  # takes their place
+    assert not list((tmp_path / "after").iterdir())
     (file,) = (tmp_path / "before").iterdir()
     (content,) = [event.graph_def for event in EventFileLoader(str(file)).Load() if event.graph_def]
     message = GraphDef.FromString(content)

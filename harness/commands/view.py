@@ -50,8 +50,7 @@ def run(arguments: Namespace) -> int:
         _draw(arguments.png, chosen, graphs)
     logdir = arguments.logdir or (None if arguments.png else Path("results/graphs"))
     if logdir is not None:
-        for name, graph in zip(("before", "after"), graphs, strict=False):
-            tensorboard.write_run(graph, logdir / name)
+        tensorboard.write_runs(graphs, logdir)
         print(f"TensorBoard: tensorboard --logdir {logdir}, page Graphs, runs before and after")
     if arguments.serve:
         _serve([_netron_file(model, graph) for model, graph in zip(chosen, graphs, strict=True)])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from harness.errors import UsageError
@@ -10,19 +11,30 @@ from harness.graph import OPTIONAL, Graph, Tensor
 DATA_TYPES = {"float32": 1, "float64": 2, "int32": 3, "uint8": 4, "int8": 6, "int64": 9, "bool": 10}
 
 
-def write_run(graph: Graph, folder: Path) -> None:
-    """Adds the graph to the run `folder`; UsageError where it cannot be, or TensorBoard is not installed."""
+RUNS = ("before", "after")
+EVENT_FILES = "events.out.tfevents.*"
+
+
+def write_runs(graphs: Sequence[Graph], logdir: Path) -> None:
+    """Writes one or two graphs as the runs `RUNS` of a log folder, in place of what these showed.
+
+    Raises UsageError where they cannot be written, or TensorBoard is not installed.
+    """
     try:
         from tensorboard.compat.proto.event_pb2 import Event
         from tensorboard.summary.writer.event_file_writer import EventFileWriter
     except ImportError as error:
         raise UsageError("TensorBoard runs need TensorBoard: pip install 'quantbench[graphdef]'") from error
     try:
-        writer = EventFileWriter(str(folder))
-        writer.add_event(Event(graph_def=graph_message(graph).SerializeToString()))
-        writer.close()
+        for name in RUNS:
+            for file in (logdir / name).glob(EVENT_FILES):
+                file.unlink()
+        for name, graph in zip(RUNS, graphs, strict=False):
+            writer = EventFileWriter(str(logdir / name))
+            writer.add_event(Event(graph_def=graph_message(graph).SerializeToString()))
+            writer.close()
     except OSError as error:
-        raise UsageError(f"cannot write '{folder}': {error.strerror}") from error
+        raise UsageError(f"cannot write '{logdir}': {error.strerror}") from error
 
 
 def graph_message(graph: Graph):

@@ -28,6 +28,12 @@ def test_a_picture_alone(capsys, file, tmp_path, monkeypatch):
     assert capsys.readouterr().out.startswith("wrote net.png: ")
 
 
+def test_a_log_folder_that_cannot_be_is_named(capsys, file, tmp_path):
+    (tmp_path / "taken").write_text("a file")
+    assert main(["view", str(file), "--logdir", str(tmp_path / "taken")]) == 2
+    assert "taken" in capsys.readouterr().err
+
+
 def test_a_picture_of_another_format_is_refused(capsys, file):
     assert main(["view", str(file), "--png", "net.jpg"]) == 2
     assert "ends in .png" in capsys.readouterr().err
