@@ -15,8 +15,9 @@ import numpy as np
 
 import devices
 from harness import passes
-from harness.errors import FormatError
-from harness.graph import Graph
+from harness.errors import FormatError, UsageError
+from harness.graph import Graph, Tensor
+from harness.importers import read_bytes
 from harness.ops import infer_shapes, run_reference
 from harness.passes import dequantize_weights
 from harness.predict import predict_all
@@ -66,3 +67,48 @@ class HostNetwork:
     def _reals(self, name: str, values: np.ndarray) -> np.ndarray:
         quant = self.graph.tensors[name].quant
         return values if quant is None else quant.dequantize(values)
+
+
+class OnnxNetwork:
+    """A float .onnx file with one input in ONNX Runtime, for comparing; nothing inside it can be seen."""
+
+    def __init__(self, path: Path) -> None:
+        """Raises UsageError where ONNX Runtime is not installed, FormatError where it refuses the file."""
+        try:
+            import onnxruntime
+        except ImportError as error:
+            raise UsageError(
+                f"running '{path}' needs ONNX Runtime: pip install 'quantbench[onnx]'"
+            ) from error
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = 1
+        options.log_severity_level = 4  # its errors arrive as exceptions
+        try:
+            self._session = onnxruntime.InferenceSession(read_bytes(path), options)
+        except tuple(_onnx_errors(onnxruntime)) as error:
+            raise FormatError(f"ONNX Runtime refuses '{path}': {error}") from error
+        inputs, outputs = self._session.get_inputs(), self._session.get_outputs()
+        fixed = all(isinstance(size, int) for value in (*inputs, *outputs) for size in value.shape)
+        if len(inputs) != 1 or not fixed or any(v.type != "tensor(float)" for v in (*inputs, *outputs)):
+            raise FormatError(
+                f"'{path}' has not one float input, or outputs that are not float of fixed shape"
+            )
+        tensors = {v.name: Tensor(v.name, tuple(v.shape), np.dtype(np.float32)) for v in (*inputs, *outputs)}
+        self.graph = Graph(path.stem, tensors, [], [inputs[0].name], [v.name for v in outputs])
+
+    @property
+    def input_shape(self) -> tuple[int, ...]:
+        return self.graph.tensors[self.graph.inputs[0]].shape
+
+    def layers(self) -> list[str]:
+        return []
+
+    def run(self, x: np.ndarray, fetch: Sequence[str] | None = None) -> list[np.ndarray]:
+        """The outputs `fetch` for x, float32 `input_shape`."""
+        return self._session.run(list(fetch or self.graph.outputs), {self.graph.inputs[0]: x})
+
+
+def _onnx_errors(onnxruntime) -> list[type[Exception]]:
+    """The exceptions that ONNX Runtime's binding raises for a model."""
+    state = onnxruntime.capi.onnxruntime_pybind11_state
+    return [kind for kind in vars(state).values() if isinstance(kind, type) and issubclass(kind, Exception)]

@@ -10,9 +10,10 @@ import numpy as np
 
 from harness.errors import FormatError
 from harness.graph import OPTIONAL, Graph
-from harness.host import HostNetwork
+from harness.host import HostNetwork, OnnxNetwork
 
 MOST_DECIMALS = 15
+Network = HostNetwork | OnnxNetwork
 WEIGHTED = ("Conv2D", "DepthwiseConv2D", "FullyConnected", "MatMul")
 
 
@@ -78,7 +79,7 @@ def share_input_shape(a: Graph, b: Graph) -> None:
                 graph.tensors[name].shape = other.tensors[same].shape
 
 
-def compare(a: HostNetwork, b: HostNetwork, samples: Iterable[np.ndarray], layers: bool) -> Comparison:
+def compare(a: Network, b: Network, samples: Iterable[np.ndarray], layers: bool) -> Comparison:
     """Runs both on every sample, float32 in the networks' input shape.
 
     layers: compare what both networks compute inside too. Raises FormatError where inputs or outputs have
@@ -109,7 +110,7 @@ def _paired_outputs(a: Graph, b: Graph) -> list[Difference]:
     return [Difference(*names) for names in zip(a.outputs, b.outputs, strict=True)]
 
 
-def _paired_layers(a: HostNetwork, b: HostNetwork) -> list[Difference]:
+def _paired_layers(a: Network, b: Network) -> list[Difference]:
     """Tensors of the same name and shape in b's order; without any, the layers with weights in order."""
     shapes_a, shapes_b = a.graph.tensors, b.graph.tensors
     known = set(a.layers()) - {*a.graph.outputs, *b.graph.outputs}

@@ -15,7 +15,7 @@ from harness import importers
 from harness.commands._options import add_quiet, names, positive
 from harness.commands._samples import add_samples, read_samples
 from harness.graph import Graph
-from harness.host import HostNetwork
+from harness.host import HostNetwork, OnnxNetwork
 from harness.progress import ProgressLine
 from harness.sources import open_source
 from harness.text import clean
@@ -43,11 +43,14 @@ def add(parser: ArgumentParser) -> None:
 
 
 def run(arguments: Namespace) -> int:
-    a, b = (_load(model, arguments) for model in (arguments.a, arguments.b))
-    share_input_shape(a, b)
+    chosen = (arguments.a, arguments.b)
+    a, b = (_load(model, arguments) for model in chosen)
+    share_input_shape(*(x.graph if isinstance(x, OnnxNetwork) else x for x in (a, b)))
     with ProgressLine(arguments.quiet) as progress, tempfile.TemporaryDirectory() as folder:
-        first, second = (HostNetwork(graph, Path(folder), lambda *_: None) for graph in (a, b))
-        recipe = next((m for m in (arguments.a, arguments.b) if m in models.names()), None)
+        first, second = (
+            x if isinstance(x, OnnxNetwork) else HostNetwork(x, Path(folder), lambda *_: None) for x in (a, b)
+        )
+        recipe = next((model for model in chosen if model in models.names()), None)
         samples = read_samples(arguments, recipe, first.input_shape)
 
         def counted() -> Iterator[np.ndarray]:
@@ -64,8 +67,10 @@ def run(arguments: Namespace) -> int:
     return 0 if agree else 1
 
 
-def _load(model: str, arguments: Namespace) -> Graph:
+def _load(model: str, arguments: Namespace) -> Graph | OnnxNetwork:
     """A recipe's network, or a file's exactly as it says."""
+    if Path(model).suffix.lower() == ".onnx":
+        return OnnxNetwork(Path(model))
     if model in models.names():
         return open_source(model, arguments.weights).graph
     return importers.load(model, arguments.inputs, arguments.outputs)

@@ -37,6 +37,19 @@ def test_models_that_agree(capsys, files):
     assert "agree to 5 decimals" in out
 
 
+def test_an_onnx_file_is_judged_by_onnx_runtime(capsys, files):
+    pytest.importorskip("onnxruntime", reason="needs onnxruntime")
+    exporters.save(small_network(), files / "a.onnx")
+    argv = ["--image", files / "x.npy", "--layers", "--quiet"]
+    assert bench(capsys, "verify", files / "a.pb", files / "a.onnx", *argv)[0] == 0
+    assert bench(capsys, "verify", files / "b.pb", files / "a.onnx", *argv)[0] == 1
+    (files / "a.onnx").write_bytes(b"no model")
+    code, _, err = bench(capsys, "verify", files / "a.pb", files / "a.onnx", *argv)
+    assert code == 2
+    assert "ONNX Runtime refuses" in err
+    assert err.count("\n") == 1
+
+
 def test_models_that_do_not(capsys, files):
     argv = ["--image", files / "x.npy", "--layers", "--decimals", "3", "--quiet"]
     code, out, _ = bench(capsys, "verify", files / "a.pb", files / "b.pb", *argv)
