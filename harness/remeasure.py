@@ -22,7 +22,7 @@ from harness.errors import UsageError
 from harness.measure import changed_facts, summarize, unmet
 from harness.regression import Finding
 from harness.releases import INTERLEAVED, Measured, Side
-from harness.results import INVALID, VALID, LatencySample, Measurement, Variant
+from harness.results import INVALID, VALID, Cell, LatencySample, Measurement, Variant
 from harness.store import Store
 from harness.trial import LENGTHS, Progress, TrialSettings, latency_process
 
@@ -92,7 +92,7 @@ def _measure(
     turns = max(s.processes for s in settings)
     for turn in range(turns):
         for side in (0, 1) if turn % 2 == 0 else (1, 0):
-            progress(f"latency {pair[side].record.release}", 2 * turn + len(processes[0]) % 2, 2 * turns)
+            progress(f"latency {pair[side].record.release}", sum(map(len, processes)), 2 * turns)
             on = files[side]
             sample = latency_process(device, on.runner, on.variant, settings[side], on.data, turn)
             processes[side].append(sample)
@@ -115,7 +115,7 @@ def _settings(measured: Measured) -> TrialSettings:
     return dataclasses.replace(length, processes=int(measured.settings.get("processes", length.processes)))
 
 
-def _cell(measured: Measured, samples: Sequence[LatencySample], reasons: Sequence[str]):
+def _cell(measured: Measured, samples: Sequence[LatencySample], reasons: Sequence[str]) -> Cell:
     """The cell with new times and nothing else that would have to be measured."""
     cores = {sample.core for sample in samples}
     return dataclasses.replace(

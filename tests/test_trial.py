@@ -1,5 +1,7 @@
 """Trials against a device in memory: what is asked of the runner, and what its answers become."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 
@@ -30,6 +32,15 @@ def evaluation(count: int) -> EvaluationSet:
 
 
 # --- settings ---
+
+
+def test_an_emulator_takes_no_more_processes_than_a_quick_trial():
+    """They are for telling times apart, and an emulator's times are not looked at."""
+    many = dataclasses.replace(DEFAULT, processes=20)
+    emulated = FakeDevice(emulated=True).info()
+    assert many.on(emulated) == QUICK
+    assert dataclasses.replace(DEFAULT, processes=2).on(emulated).processes == 2
+    assert many.on(FakeDevice().info()) == many
 
 
 def test_processes_share_a_cells_minimums():
