@@ -13,7 +13,8 @@ each op, without the pairs in between, or the whole graph in 8 bits (`harness/qu
 
 Conditions: the runtime has the op in int8 (or hybrid), and all that it reads and writes while running is
 float. For the stages, the graph is first put into the ops of the runtime (`passes.LOWERING`). Weights that
-`quantize_weights` made int8 are expanded and quantized again, per channel. Outputs change by the rounding.
+`quantize_weights` made int8 stay as they are where a hybrid op can read them so; else they are expanded and
+quantized again, per channel. Outputs change by the rounding.
 """
 
 from __future__ import annotations
@@ -23,10 +24,13 @@ from collections.abc import Callable, Mapping
 from harness import passes
 from harness.errors import UsageError
 from harness.graph import Graph
-from harness.passes import dequantize_weights
+from harness.passes import dequantize_weights, strip_unused_nodes
+from harness.passes._edit import Editor
 from harness.quantize import hybrid, int8
 from harness.quantize.calibrate import Range
 from harness.quantize.stages import INTEGER_EDGES, STAGES
+
+ONE_SCALE = {"Conv2D", "FullyConnected"}  # LiteRT's DepthwiseConv2D wants one for each channel
 
 Calibrate = Callable[[Graph], Mapping[str, Range]]
 """Observes the ranges of a float graph's inputs and node outputs."""
@@ -57,12 +61,27 @@ def run(
                 "quantize_nodes: a stage needs the range of every activation: give samples to calibrate on, "
                 "or fallback_min and fallback_max"
             )
-        return hybrid.quantize(dequantize_weights.expand(graph))
+        return hybrid.quantize(dequantize_weights.expand(_read_stored(graph)))
     graph = passes.apply(dequantize_weights.run(graph), passes.LOWERING)
     ranges = dict.fromkeys(graph.tensors, fallback) if fallback else {}
     ranges |= calibrate(graph) if calibrate else {}
     ranges |= dict.fromkeys(graph.inputs, of_inputs) if of_inputs else {}
     return int8.quantize(graph, ranges, stage or INTEGER_EDGES)
+
+
+def _read_stored(graph: Graph) -> Graph:
+    """Convolutions and fully connected layers read the int8 weights of `quantize_weights` themselves.
+
+    Their hybrid kernels take one scale for all channels; a scale for each would not undo the first rounding.
+    """
+    edit = Editor(graph)
+    for node in edit.nodes():
+        weights = edit.producer(node.inputs[1]) if node.op in ONE_SCALE else None
+        if weights is not None and weights.op == "Dequantize":
+            stored = edit.graph.tensors[weights.inputs[0]]
+            if stored.is_const and stored.quant is not None and not stored.quant.per_channel:
+                edit.redirect([node], node.inputs[1], stored.name)
+    return strip_unused_nodes.run(edit.finish())
 
 
 def _range(name: str, low: float | None, high: float | None) -> Range | None:

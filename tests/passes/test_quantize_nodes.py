@@ -55,15 +55,29 @@ def test_input_range_goes_before_the_fallback():
     assert quantized.tensors["x"].quant.scale[0] == np.float32(1 / 255)
 
 
-@pytest.mark.parametrize("params", [{}, FALLBACK])
-def test_after_quantize_weights_each_weight_is_quantized_per_channel(params):
+def after_quantize_weights(op, values, **params):
+    """The graph of one op whose weights went through both passes, and those weights."""
     b = Builder()
-    values = np.float32([[1.0, -1.0], [0.01, 0.02]])
-    graph = b.build(b.node("FullyConnected", b.input((1, 2)), b.const(values, "w")))
+    x = b.input((1, 2) if op == "FullyConnected" else (1, 2, 2, 2))
+    graph = b.build(b.node(op, x, b.const(values, "w")))
     quantized = quantize_nodes.run(quantize_weights.run(graph, minimum_size=1), **params)
-    weights = next(t for t in quantized.tensors.values() if t.is_const)
+    return quantized, next(t for t in quantized.tensors.values() if t.is_const)
+
+
+def test_hybrid_ops_read_stored_weights_as_they_are():
+    quantized, weights = after_quantize_weights("FullyConnected", np.float32([[1.0, -1.0], [0.01, 0.02]]))
+    assert [arithmetic(quantized, node) for node in quantized.nodes] == ["hybrid"]
+    assert not weights.quant.per_channel
+    assert weights.data.tolist() == [[127, -127], [1, 3]]
+
+
+@pytest.mark.parametrize(("op", "params"), [("FullyConnected", FALLBACK), ("DepthwiseConv2D", {})])
+def test_else_stored_weights_are_quantized_again_per_channel(op, params):
+    values = np.float32([[1.0, -1.0], [0.01, 0.02]])
+    values = values if op == "FullyConnected" else values.reshape(1, 1, 2, 2)
+    quantized, weights = after_quantize_weights(op, values, **params)
+    assert len(quantized.nodes) == 1
     assert weights.quant.per_channel
-    assert "Dequantize" not in {node.op for node in quantized.nodes}
     step = 1 / 127  # of quantize_weights; the second rounding is finer in the second channel
     assert np.abs(weights.quant.dequantize(weights.data) - values).max() <= step
 
