@@ -44,7 +44,7 @@ from harness.trial import (
 
 # Facts that must not change during a trial, and what it means when they do.
 STABLE_FACTS = {"boot_id": "the device rebooted during the trial", "governor": "the governor changed"}
-TIMED_SHARE = 0.5  # of a duration that runs must fill: feeding inputs and printing samples lie between them
+CAPPED_SHARE = 0.5  # of the cap that runs fill when it ends them: feeding and printing lie between them
 SWITCHES_PER_S = 10  # a core to itself is taken away a few times a second at most
 PROFILE_RUNS = 10
 EMULATED_PROFILE_RUNS = 2  # an emulator's times are not looked at
@@ -198,13 +198,13 @@ def unmet(processes: Sequence[LatencySample], settings: TrialSettings) -> Iterat
     """The minimums that a latency trial did not meet; one ended by its cap need only have floor_runs."""
     runs = sum(len(process.ns) for process in processes)
     timed_ms = sum(int(process.ns.sum()) for process in processes) / 1e6
-    capped = timed_ms >= TIMED_SHARE * settings.max_ms
+    capped = timed_ms >= CAPPED_SHARE * settings.max_ms
     needed = min(settings.floor_runs, settings.min_runs) if capped else settings.min_runs
     if runs < needed:
         yield f"minimums unmet: {runs} runs of at least {needed} in {timed_ms / 1000:.1f} s"
     if any(process.warmup_runs < settings.warmup_runs for process in processes):
         yield f"minimums unmet: a process warmed up for less than {settings.warmup_runs} runs"
-    if timed_ms < TIMED_SHARE * settings.min_ms:
+    if timed_ms < settings.min_ms:
         needed_s = settings.min_ms / 1000
         yield f"minimums unmet: {timed_ms / 1000:.2f} s of timed runs of at least {needed_s:g} s"
 

@@ -19,21 +19,35 @@ static uint64_t timed_run(runner *runner)
     return now_ns() - start;
 }
 
-/* Whether a phase that began at `start` and has made `runs` runs goes on. */
-static bool goes_on(const runner *runner, uint64_t start, uint64_t runs, uint64_t min_runs, uint64_t min_ms)
+/* A series of timed runs: when it began, and what it has come to. Feeding inputs and printing samples lie
+ * between the runs, so that the time they fill is less than what has passed. */
+typedef struct series {
+    uint64_t start_ns, runs, timed_ns;
+} series;
+
+static uint64_t next_run(runner *runner, series *series)
 {
-    const uint64_t ms = (now_ns() - start) / 1000000;
-    return ms < runner->options.max_ms && (runs < min_runs || ms < min_ms);
+    const uint64_t ns = timed_run(runner);
+    series->runs++;
+    series->timed_ns += ns;
+    return ns;
+}
+
+/* Until both minimums are met, or more time than the cap has passed. */
+static bool goes_on(const runner *runner, const series *series, uint64_t min_runs, uint64_t min_ms)
+{
+    const uint64_t passed_ms = (now_ns() - series->start_ns) / 1000000;
+    return passed_ms < runner->options.max_ms &&
+           (series->runs < min_runs || series->timed_ns / 1000000 < min_ms);
 }
 
 static void warm_up(runner *runner)
 {
     const options *options = &runner->options;
-    const uint64_t start = now_ns();
-    uint64_t runs = 0;
-    for (; goes_on(runner, start, runs, options->warmup_runs, options->warmup_ms); runs++) timed_run(runner);
+    series series = {.start_ns = now_ns()};
+    while (goes_on(runner, &series, options->warmup_runs, options->warmup_ms)) next_run(runner, &series);
     begin_event("warmup");
-    json_integer("runs", (int64_t)runs);
+    json_integer("runs", (int64_t)series.runs);
     json_end();
 }
 
@@ -52,9 +66,9 @@ static void measure(runner *runner)
     const options *options = &runner->options;
     uint64_t samples[BATCH];
     int filled = 0;
-    const uint64_t start = now_ns();
-    for (uint64_t runs = 0; goes_on(runner, start, runs, options->min_runs, options->min_ms); runs++) {
-        samples[filled++] = timed_run(runner);
+    series series = {.start_ns = now_ns()};
+    while (goes_on(runner, &series, options->min_runs, options->min_ms)) {
+        samples[filled++] = next_run(runner, &series);
         if (filled < BATCH) continue;
         write_samples(samples, filled);
         filled = 0;
