@@ -10,7 +10,6 @@ import shtab
 
 from harness import __version__, commands
 from harness.errors import BenchError
-from harness.sources import PREPROCESS_HELP
 from harness.text import clean
 
 SHELLS = ("bash", "zsh")
@@ -19,13 +18,14 @@ DESCRIPTION = """\
 Benchmarks float, hybrid and int8 forms of a neural network on small ARM machines: optimizes and quantizes it
 here, runs it on the device with a portable C runtime, and prints top-1, latency and size of every variant.
 """
-EXAMPLES = f"""\
+EXAMPLES = """\
 examples:
   bench --device qemu --model solar_cells
   bench --device qemu --model mobilenet_v1_0.25_128 --weights frozen.pb --dataset images/ --variants f32,int8
-  bench --device local --model net.tflite --dataset images/ --preprocess {PREPROCESS_HELP}
+  bench --device local --model net.tflite --dataset images/ --preprocess resize=128,mean=127.5,std=127.5
 
-exit codes: 0 done, 1 a number that cannot be trusted, 2 bad usage or input, 3 device failure
+exit codes: 0 done, 1 a regression, a failed check or a number that cannot be trusted, 2 bad usage or input,
+            3 device failure
 """
 
 
@@ -41,13 +41,14 @@ class _PrintCompletion(argparse.Action):
 
     def __call__(self, top: argparse.ArgumentParser, _namespace, shell: str, _option=None) -> None:
         everything = parser()
-        commands.modules()["run"].add(everything)  # its options are completed without the word `run` too
+        commands.module("run").add(everything)  # its options are completed without the word `run` too
         print(shtab.complete(everything, shell))
         top.exit()
 
 
-def parser() -> argparse.ArgumentParser:
-    """The whole command line: one sub-parser for each module in `harness.commands`."""
+def parser(only: str | None = None) -> argparse.ArgumentParser:
+    """The command line. Every module in `harness.commands` is listed; the options of `only`, or of all, are
+    declared."""
     top = _Parser(
         prog="bench",
         description=DESCRIPTION,
@@ -62,10 +63,13 @@ def parser() -> argparse.ArgumentParser:
         help='completion of commands and options: eval "$(bench --print-completion bash)"',
     )
     subparsers = top.add_subparsers(metavar="command", required=True)
-    for name, module in commands.modules().items():
-        command = subparsers.add_parser(name, help=module.__doc__, description=module.__doc__)
-        module.add(command)
-        command.set_defaults(run=module.run)
+    for name in commands.names():
+        summary = commands.summary(name)
+        command = subparsers.add_parser(name, help=summary, description=summary)
+        if only in (None, name):
+            module = commands.module(name)
+            module.add(command)
+            command.set_defaults(run=module.run)
     return top
 
 
@@ -78,7 +82,8 @@ def _with_command(argv: Sequence[str]) -> list[str]:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs one command and returns its exit code."""
-    arguments = parser().parse_args(_with_command(sys.argv[1:] if argv is None else argv))
+    argv = _with_command(sys.argv[1:] if argv is None else argv)
+    arguments = parser(argv[0] if argv else "").parse_args(argv)
     try:
         return arguments.run(arguments)
     except BenchError as error:
