@@ -3,12 +3,22 @@
 from collections.abc import Iterator
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 from harness import cache
 from tests.support.postgres import Server, server
 
 ROOT = Path(__file__).parent.parent
+
+# The same examples on every run, and no verdict that depends on how busy the machine is.
+hypothesis.settings.register_profile(
+    "repeatable",
+    derandomize=True,
+    deadline=None,
+    suppress_health_check=[hypothesis.HealthCheck.too_slow],
+)
+hypothesis.settings.load_profile("repeatable")
 
 
 @pytest.fixture(scope="session")
