@@ -7,7 +7,8 @@ writes; a fused bias is a BiasAdd, a fused activation a Relu or Relu6. Constants
 
 int8 weights stay int8: a Const of qint8 behind a Dequantize in mode SCALED, as TensorFlow's own
 quantize_weights leaves one of quint8. int8 activations have no such form. Characters that TensorFlow allows
-in no name become "_"; every attribute is written out.
+in no name become "_". Attributes that have the default of TensorFlow's op definition are left out: it fills
+them in when it loads the file.
 """
 
 from __future__ import annotations

@@ -17,9 +17,8 @@ from harness.exporters.graphdef_writer import Writer, expanded
 from harness.graph import OPTIONAL, Graph, Node
 from harness.ops.windows import window_attrs
 
-F32, INT32 = np.dtype(np.float32), np.dtype(np.int32)
+F32 = np.dtype(np.float32)
 FROM_HWIO, TO_HWIO = (3, 0, 1, 2), (1, 2, 3, 0)
-CHANNELS_LAST = {"T": F32, "data_format": "NHWC"}
 
 
 # --- weights ---
@@ -74,7 +73,7 @@ def _filter(writer: Writer, node: Node) -> str:
         if depthwise:
             return _reshaped(writer, node, read, _hwcm(writer.graph, node))
         order = writer.constant(f"{node.name}/HWIO", np.array(TO_HWIO, np.int32))
-        return writer.add(node, "Transpose", [read, order], {"T": F32, "Tperm": INT32})
+        return writer.add(node, "Transpose", [read, order])
     if not depthwise:
         return writer.weights(tensor, tensor.data.transpose(TO_HWIO), 3)
     shape = _hwcm(writer.graph, node)
@@ -86,13 +85,13 @@ def _filter(writer: Writer, node: Node) -> str:
 
 def _reshaped(writer: Writer, node: Node, read: str, shape: tuple[int, ...]) -> str:
     target = writer.constant(f"{node.name}/shape", np.array(shape, np.int32))
-    return writer.add(node, "Reshape", [read, target], {"T": F32, "Tshape": INT32})
+    return writer.add(node, "Reshape", [read, target])
 
 
 def _add_bias(writer: Writer, node: Node, last: str) -> str:
     if len(node.inputs) < 3 or node.inputs[2] == OPTIONAL:
         return last
-    return writer.add(node, "BiasAdd", [last, writer.read(node.inputs[2])], CHANNELS_LAST)
+    return writer.add(node, "BiasAdd", [last, writer.read(node.inputs[2])])
 
 
 def add_activation(writer: Writer, node: Node, last: str) -> str:
@@ -113,7 +112,7 @@ def add_activation(writer: Writer, node: Node, last: str) -> str:
 
 def _window(graph: Graph, node: Node) -> dict:
     stride, _, _ = window_attrs(node)
-    return CHANNELS_LAST | {"strides": (1, *stride, 1), "padding": padding_name(graph, node) or "EXPLICIT"}
+    return {"T": F32, "strides": (1, *stride, 1), "padding": padding_name(graph, node) or "EXPLICIT"}
 
 
 def _explicit(graph: Graph, node: Node, attrs: dict) -> dict:
@@ -130,8 +129,6 @@ def _convolution(op: str) -> Callable[[Writer, Node], str]:
             raise FormatError(f"node '{node.name}' ({node.op}): TensorFlow has no stride {stride} for it")
         attrs = _explicit(writer.graph, node, _window(writer.graph, node))
         attrs["dilations"] = (1, *dilation, 1)
-        if op == "Conv2D":
-            attrs["use_cudnn_on_gpu"] = True
         inputs = [writer.read(node.inputs[0]), _filter(writer, node)]
         return _add_bias(writer, node, writer.add(node, op, inputs, attrs))
 
@@ -175,12 +172,8 @@ def _batch_norm(writer: Writer, node: Node) -> str:
     x, *parameters = (writer.read(name) for name in node.inputs)
     if len(shape) != 4:
         x = _reshaped(writer, node, x, (math.prod(shape[:-1]), 1, 1, shape[-1]))
-    attrs = CHANNELS_LAST | {
-        "U": F32,
-        "epsilon": float(node.attrs.get("epsilon", 1e-3)),
-        "exponential_avg_factor": 1.0,
-        "is_training": False,
-    }
+    epsilon = float(node.attrs.get("epsilon", 1e-3))
+    attrs = {"T": F32, "U": F32, "epsilon": epsilon, "is_training": False}
     last = writer.add(node, "FusedBatchNormV3", [x, *parameters], attrs)
     return last if len(shape) == 4 else _reshaped(writer, node, last, shape)
 
@@ -238,8 +231,7 @@ def _batches(op: str, kinds: tuple[str, str]) -> Callable[[Writer, Node], str]:
     def write(writer: Writer, node: Node) -> str:
         lists = [np.asarray(writer.graph.const(name)).astype(np.int32) for name in node.inputs[1:]]
         read = [writer.constant(f"{node.name}/{kind}", v) for kind, v in zip(kinds, lists, strict=True)]
-        attrs = {"T": F32, **dict.fromkeys(kinds, INT32)}
-        return writer.add(node, op, [writer.read(node.inputs[0]), *read], attrs)
+        return writer.add(node, op, [writer.read(node.inputs[0]), *read])
 
     return write
 
@@ -255,14 +247,12 @@ def _squeeze(writer: Writer, node: Node) -> str:
 
 
 def _with_list(op: str, kind: str, **renamed: str) -> Callable[[Writer, Node], str]:
-    """An op whose second input is a constant list with type attribute `kind`; the others are flags."""
+    """An op whose second input is a constant list called `kind`; the others are flags."""
 
     def write(writer: Writer, node: Node) -> str:
         values = np.asarray(writer.graph.const(node.inputs[1]))
         listed = writer.constant(f"{node.name}/{kind}", values.astype(np.int32))
-        attrs = {"T": F32, kind: INT32} | {
-            theirs: bool(node.attrs.get(ours)) for ours, theirs in renamed.items()
-        }
+        attrs = {"T": F32} | {theirs: bool(node.attrs.get(ours)) for ours, theirs in renamed.items()}
         return writer.add(node, op, [writer.read(node.inputs[0]), listed], attrs)
 
     return write
@@ -271,16 +261,16 @@ def _with_list(op: str, kind: str, **renamed: str) -> Callable[[Writer, Node], s
 def _pad(writer: Writer, node: Node) -> str:
     value = node.attrs.get("value", 0.0)
     if value == 0.0:
-        return _with_list("Pad", "Tpaddings")(writer, node)
+        return _with_list("Pad", "paddings")(writer, node)
     paddings = np.asarray(writer.graph.const(node.inputs[1])).astype(np.int32)
     inputs = [writer.read(node.inputs[0]), writer.constant(f"{node.name}/paddings", paddings)]
     inputs.append(writer.constant(f"{node.name}/value", np.float32(value)))
-    return writer.add(node, "PadV2", inputs, {"T": F32, "Tpaddings": INT32})
+    return writer.add(node, "PadV2", inputs)
 
 
 def _concatenation(writer: Writer, node: Node) -> str:
     axis = writer.constant(f"{node.name}/axis", np.int32(node.attrs["axis"]))
-    attrs = {"T": F32, "N": len(node.inputs), "Tidx": INT32}
+    attrs = {"T": F32, "N": len(node.inputs)}
     return writer.add(node, "ConcatV2", [*(writer.read(n) for n in node.inputs), axis], attrs)
 
 
@@ -295,7 +285,7 @@ OPS: dict[str, Callable[[Writer, Node], str]] = {
     "DepthwiseConv2D": _convolution("DepthwiseConv2dNative"),
     "FullyConnected": _fully_connected,
     "MatMul": _mat_mul,
-    "BiasAdd": _plain("BiasAdd", data_format="NHWC"),
+    "BiasAdd": _plain("BiasAdd"),
     "BatchNorm": _batch_norm,
     "AveragePool2D": _pool("AvgPool"),
     "MaxPool2D": _pool("MaxPool"),
@@ -312,14 +302,14 @@ OPS: dict[str, Callable[[Writer, Node], str]] = {
     "Swish": _of_parts(("Sigmoid", None), ("Mul", "x")),
     "HardSwish": _of_parts(("AddV2", 3.0), ("Relu6", None), ("Mul", "x"), ("Mul", 1 / 6)),
     "Gelu": _gelu,
-    "SpaceToBatchND": _batches("SpaceToBatchND", ("Tblock_shape", "Tpaddings")),
-    "BatchToSpaceND": _batches("BatchToSpaceND", ("Tblock_shape", "Tcrops")),
+    "SpaceToBatchND": _batches("SpaceToBatchND", ("block_shape", "paddings")),
+    "BatchToSpaceND": _batches("BatchToSpaceND", ("block_shape", "crops")),
     "Softmax": _softmax,
     "Reshape": _reshape,
     "Squeeze": _squeeze,
-    "Transpose": _with_list("Transpose", "Tperm"),
+    "Transpose": _with_list("Transpose", "perm"),
     "Pad": _pad,
-    "Mean": _with_list("Mean", "Tidx", keep_dims="keep_dims"),
+    "Mean": _with_list("Mean", "axes", keep_dims="keep_dims"),
     "Concatenation": _concatenation,
     "Identity": _plain("Identity"),
     "PlaceholderWithDefault": _placeholder_with_default,

@@ -14,6 +14,20 @@ PRODUCER = 27  # GraphDef version of TensorFlow 1.12: below 24, a scalar's shape
 DATA_TYPES = {"float32": 1, "float64": 2, "int32": 3, "uint8": 4, "int8": 6, "int64": 9, "bool": 10}
 QINT8 = 11
 F32 = np.dtype(np.float32)
+# What TensorFlow fills in on load where a NodeDef leaves it out (tensorflow/core/ops/*.cc). Attributes that
+# never have another value are not even in the table of ops.
+_DEFAULTS = {
+    "dilations": (1, 1, 1, 1),
+    "explicit_paddings": (),
+    "transpose_a": False,
+    "transpose_b": False,
+    "keep_dims": False,
+    "squeeze_dims": (),
+    "axis": -1,
+    "align_corners": False,
+    "half_pixel_centers": False,
+    "resize_align_corners": False,
+}
 _NOT_IN_NAMES = re.compile(r"[^A-Za-z0-9_.\\/>-]")  # tensorflow/core/framework/node_def_util.cc
 
 
@@ -118,10 +132,10 @@ class Writer:
             )
         limit = quant.scale * np.float32(127)
         limit = limit if quant.per_channel else limit.reshape(())
-        name = self._free_name(tensor.name)
-        stored = self._emit_const(self._free_name(f"{name}/quantized"), values, QINT8)
+        name = self._free_name(tensor.name.removesuffix("/int8"))  # as quantize_weights calls it
+        stored = self._emit_const(self._free_name(f"{name}/int8"), values, QINT8)
         limits = [self.constant(f"{name}/min", -limit), self.constant(f"{name}/max", limit)]
-        attrs = {"T": QINT8, "mode": "SCALED", "narrow_range": True, "dtype": F32}
+        attrs = {"T": QINT8, "mode": "SCALED", "narrow_range": True}
         attrs["axis"] = axis if quant.per_channel else -1
         self._emit("Dequantize", name, [stored, *limits], attrs)
         return name
@@ -151,9 +165,14 @@ class Writer:
         return name
 
     def _emit(self, op: str, name: str, inputs: list[str], attrs: dict[str, object]) -> None:
-        """One NodeDef. An attribute's kind follows its value: a dtype or T is a type, a Tensor a shape."""
+        """One NodeDef, without attributes that have their default.
+
+        An attribute's kind follows its value: a dtype or T is a type, a Tensor a shape.
+        """
         node = self._message.node.add(name=name, op=op, input=inputs)
         for key, value in attrs.items():
+            if key in _DEFAULTS and value == _DEFAULTS[key]:
+                continue
             attr = node.attr[key]
             if isinstance(value, np.dtype):
                 attr.type = _data_type(name, value)

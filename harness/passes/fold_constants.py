@@ -7,12 +7,14 @@
 
 Conditions: every input of the node is a constant and nothing it touches is quantized; its output is not a
 graph output; it is not Quantize or Dequantize, which change the representation and not the value; the
-result has at most MAX_ELEMENTS. The value is what the op's NumPy reference computes.
+result has at most MAX_ELEMENTS. The value is what the op's NumPy reference computes. Weights that are only
+laid out anew, and that no other node reads, keep their name.
 """
 
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 
@@ -22,6 +24,7 @@ from harness.passes._edit import Editor
 
 MAX_ELEMENTS = 2**27  # a hostile graph must not grow a few bytes into all the memory
 NEVER = {"Quantize", "Dequantize"}
+LAYOUT = {"Transpose", "Reshape", "Squeeze"}
 
 
 def run(graph: Graph, clear_output_shapes: bool = True) -> Graph:
@@ -53,4 +56,14 @@ def _evaluate(edit: Editor, node: Node) -> None:
     for name, value in values.items():
         tensors[name].data = np.ascontiguousarray(value).reshape(value.shape)
         tensors[name].shape, tensors[name].dtype = value.shape, value.dtype
+    if node.op in LAYOUT:
+        _keep_name(edit, node)
     edit.remove(node)
+
+
+def _keep_name(edit: Editor, node: Node) -> None:
+    """The constant that `node` lays out anew goes on under its own name, unless something else needs it."""
+    before, after = node.inputs[0], node.outputs[0]
+    if edit.readers(before) == [node] and before not in edit.graph.outputs:
+        edit.graph.tensors[before] = replace(edit.graph.tensors[after], name=before)
+        edit.redirect(edit.readers(after), after, before)

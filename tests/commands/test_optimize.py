@@ -235,7 +235,7 @@ def test_inception_v3_in_ten_seconds_and_a_gigabyte(tmp_path):
     exporters.save(inception_v3(seeded()), path)
     ends = ["--inputs", "input", "--outputs", "InceptionV3/Predictions/Softmax"]
     for out, limit, options in (
-        ("int8.pb", 24 * 2**20, ["--transforms", ROW_2]),
+        ("int8.pb", 24_000_000, ["--transforms", ROW_2]),
         ("float.pb", path.stat().st_size, []),
     ):
         seconds, peak = limited_to_a_core_and_a_gigabyte("optimize", path, tmp_path / out, *ends, *options)

@@ -111,6 +111,15 @@ def test_weights_turned_on_import_are_turned_back_without_a_node(tmp_path):
     assert Counter(n.op for n in message(again).node) == Counter(n.op for n in message(graph).node)
 
 
+def test_attributes_are_written_only_where_they_differ_from_tensorflows_default():
+    b = Builder()
+    w = b.const(np.ones((2, 2, 2, 2)), "w")
+    y = b.node("Conv2D", b.node("Conv2D", b.input((1, 9, 9, 2)), w), w, dilation=(2, 2))
+    plain, dilated = (set(n.attr) for n in message(b.build(y)).node if n.op == "Conv2D")
+    assert plain == {"T", "strides", "padding"}
+    assert dilated == plain | {"dilations"}
+
+
 def test_equal_constants_are_written_once():
     b = Builder()
     x = b.input((1, 4))

@@ -23,6 +23,19 @@ def test_shapes_need_not_be_known():
     assert after.const(after.nodes[0].inputs[1]).shape == (2, 3)
 
 
+def test_weights_laid_out_anew_keep_their_name_unless_others_read_them():
+    b = Builder()
+    w = b.const(np.arange(6).reshape(3, 2), "weights")
+    turned = b.node("Transpose", w, b.const(np.array([1, 0], np.int32)))
+    product = b.node("MatMul", b.input((1, 2)), turned)
+    alone = fold_constants.run(b.build(product))
+    assert alone.nodes[0].inputs[1] == "weights"
+    np.testing.assert_array_equal(alone.const("weights"), np.arange(6).reshape(3, 2).T)
+    shared = fold_constants.run(b.build(b.node("MatMul", product, w)))
+    np.testing.assert_array_equal(shared.const("weights"), np.arange(6).reshape(3, 2))
+    assert shared.nodes[0].inputs[1] == turned
+
+
 def test_a_graph_output_is_left():
     b = Builder()
     graph = b.build(b.node("Relu", b.const([1.0])))
