@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import runpy
 import shlex
 from pathlib import Path
 
@@ -67,3 +68,9 @@ def test_the_readmes_examples_run(beginners_folder, capsys):
         assert main([*argv, "--quiet"]) == 0, command
     assert "top-1" in capsys.readouterr().out
     assert np.load(beginners_folder / "y.npy").shape == (1, 5)
+
+
+def test_the_readmes_table_is_the_committed_result():
+    """`python scripts/readme_table.py` writes it anew."""
+    table = runpy.run_path(str(ROOT / "scripts" / "readme_table.py"))["table"]()
+    assert (ROOT / "README.md").read_text(encoding="utf-8").split("```\n")[1] == f"{table}\n"
