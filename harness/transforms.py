@@ -38,6 +38,7 @@ TF_OPS = {
     "FusedBatchNorm": "BatchNorm",
     "FusedBatchNormV2": "BatchNorm",
     "FusedBatchNormV3": "BatchNorm",
+    "FusedPadConv2D": "FusedResizeAndPadConv2D",
     "MaxPool": "MaxPool2D",
     "RealDiv": "Div",
     "Sigmoid": "Logistic",

@@ -15,9 +15,11 @@ from harness.errors import FormatError
 from harness.exporters._padding import explicit_padding, padding_name
 from harness.exporters.graphdef_writer import Writer, expanded
 from harness.graph import OPTIONAL, Graph, Node
+from harness.ops.images import FusedResizeAndPadConv2D
 from harness.ops.windows import window_attrs
 
 F32 = np.dtype(np.float32)
+CONVOLUTIONS = {"Conv2D", "DepthwiseConv2D", "FusedResizeAndPadConv2D"}
 FROM_HWIO, TO_HWIO = (3, 0, 1, 2), (1, 2, 3, 0)
 
 
@@ -43,11 +45,11 @@ def absorbed(graph: Graph) -> set[str]:
 
 def _unturned(graph: Graph, node: Node, producers: dict[str, Node]) -> str | None:
     """The tensor in TensorFlow's layout of which a Transpose or Reshape makes this node's weights."""
-    before = producers.get(node.inputs[1]) if node.op in ("Conv2D", "DepthwiseConv2D") else None
+    before = producers.get(node.inputs[1]) if node.op in CONVOLUTIONS else None
     if before is None:
         return None
     source = before.inputs[0]
-    if node.op == "Conv2D":
+    if node.op != "DepthwiseConv2D":
         turned = before.op == "Transpose" and tuple(graph.const(before.inputs[1])) == FROM_HWIO
     else:
         turned = before.op == "Reshape" and graph.tensors[source].shape == _hwcm(graph, node)
@@ -133,6 +135,26 @@ def _convolution(op: str) -> Callable[[Writer, Node], str]:
         return _add_bias(writer, node, writer.add(node, op, inputs, attrs))
 
     return write
+
+
+def _fused_convolution(writer: Writer, node: Node) -> str:
+    """FusedResizeAndPadConv2D, or FusedPadConv2D where nothing is resized."""
+    given = FusedResizeAndPadConv2D.defaults | node.attrs
+    op, read = "FusedPadConv2D", [writer.read(node.inputs[0])]
+    attrs = {"T": F32, "mode": given["mode"], "strides": (1, *given["stride"], 1), "padding": "VALID"}
+    if given["size"] is not None:
+        op = "FusedResizeAndPadConv2D"
+        read.append(writer.constant(f"{node.name}/size", np.array(given["size"], np.int32)))
+        attrs["resize_align_corners"] = given["align_corners"]
+    paddings = np.array([(0, 0), *given["pads"], (0, 0)], np.int32)
+    read += [writer.constant(f"{node.name}/paddings", paddings), _filter(writer, node)]
+    return _add_bias(writer, node, writer.add(node, op, read, attrs))
+
+
+def _mirror_pad(writer: Writer, node: Node) -> str:
+    paddings = np.asarray(writer.graph.const(node.inputs[1])).astype(np.int32)
+    read = [writer.read(node.inputs[0]), writer.constant(f"{node.name}/paddings", paddings)]
+    return writer.add(node, "MirrorPad", read, {"T": F32, "mode": node.attrs.get("mode", "REFLECT")})
 
 
 def _pool(op: str) -> Callable[[Writer, Node], str]:
@@ -309,6 +331,11 @@ OPS: dict[str, Callable[[Writer, Node], str]] = {
     "Squeeze": _squeeze,
     "Transpose": _with_list("Transpose", "perm"),
     "Pad": _pad,
+    "MirrorPad": _mirror_pad,
+    "ResizeBilinear": _with_list(
+        "ResizeBilinear", "size", align_corners="align_corners", half_pixel_centers="half_pixel_centers"
+    ),
+    "FusedResizeAndPadConv2D": _fused_convolution,
     "Mean": _with_list("Mean", "axes", keep_dims="keep_dims"),
     "Concatenation": _concatenation,
     "Identity": _plain("Identity"),

@@ -13,6 +13,7 @@ tensor or per channel. Inputs and outputs keep name, shape and dtype.
 from __future__ import annotations
 
 from harness.errors import FormatError, UsageError
+from harness.exporters._fused_resize import split
 from harness.exporters.onnx_ops import OPS, add_activation
 from harness.exporters.onnx_writer import Writer
 from harness.graph import Graph
@@ -32,6 +33,7 @@ def write(graph: Graph) -> bytes:
         raise UsageError("writing a .onnx needs the package onnx: pip install 'quantbench[onnx]'") from error
     if sum(t.nbytes for t in graph.tensors.values() if t.is_const) > MAX_BYTES:
         raise FormatError(f"graph '{graph.name}' holds more than the 2 GiB that a .onnx can")
+    graph = split(graph)
     writer = Writer(graph)
     for node in graph.execution_order():
         if node.op not in OPS:

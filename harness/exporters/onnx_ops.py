@@ -235,13 +235,27 @@ def _transpose(writer: Writer, node: Node) -> Written:
 
 
 def _pad(writer: Writer, node: Node) -> Written:
+    """Pad and MirrorPad."""
+    if node.attrs.get("mode") == "SYMMETRIC":
+        raise FormatError(f"node '{node.name}' ({node.op}): ONNX has no mode SYMMETRIC")
     x = _x(writer, node)
     form = _preferred(writer, [x.name]) or as_it_is(x)
     pads = np.asarray(writer.graph.const(node.inputs[1]), np.int64)[list(form)]
     inputs = [writer.read(x.name, form), writer.constant(f"{node.name}/pads", pads.T.reshape(-1))]
     if node.attrs.get("value", 0.0):
         inputs.append(_scalar(writer, node.attrs["value"]))
-    return writer.add(node, "Pad", inputs, mode="constant"), form
+    return writer.add(node, "Pad", inputs, mode="constant" if node.op == "Pad" else "reflect"), form
+
+
+def _resize(writer: Writer, node: Node) -> Written:
+    """Resize, linear along height and width."""
+    target, first = writer.graph.tensors[node.outputs[0]], channels_first(4)
+    pixels = "half_pixel" if node.attrs.get("half_pixel_centers") else "asymmetric"
+    pixels = "align_corners" if node.attrs.get("align_corners") else pixels
+    sizes = writer.constant(f"{node.name}/size", np.array(target.shape, np.int64)[list(first)])
+    inputs = [writer.read(node.inputs[0], first), "", "", sizes]
+    attrs = {"mode": "linear", "coordinate_transformation_mode": pixels}
+    return writer.add(node, "Resize", inputs, **attrs), first
 
 
 def _mean(writer: Writer, node: Node) -> Written:
@@ -301,6 +315,8 @@ OPS: dict[str, Callable[[Writer, Node], Written]] = {
     "Squeeze": _reshape,
     "Transpose": _transpose,
     "Pad": _pad,
+    "MirrorPad": _pad,
+    "ResizeBilinear": _resize,
     "Mean": _mean,
     "Concatenation": _concatenation,
     "Quantize": _nothing,

@@ -14,6 +14,7 @@ import numpy as np
 import tflite
 
 from harness.errors import FormatError
+from harness.exporters._fused_resize import split
 from harness.exporters._padding import explicit_padding, padding_name
 from harness.graph import OPTIONAL, Graph, Node, Quantization, Tensor
 from harness.ops.windows import Pads, window_attrs
@@ -38,7 +39,7 @@ def write(graph: Graph) -> bytes:
 
     Raises FormatError naming the node or tensor that TFLite has no form for.
     """
-    graph = _with_explicit_pads(graph)
+    graph = _with_explicit_pads(split(graph))
     _add_reshape_targets(graph)
     _add_biases(graph)
     graph.drop_unused_tensors()
@@ -146,6 +147,15 @@ def _gelu(graph: Graph, node: Node) -> dict[str, bool]:
     return {"Approximate": node.attrs.get("approximate", False)}
 
 
+def _resize(graph: Graph, node: Node) -> dict[str, bool]:
+    flags = {"AlignCorners": "align_corners", "HalfPixelCenters": "half_pixel_centers"}
+    return {theirs: node.attrs.get(ours, False) for theirs, ours in flags.items()}
+
+
+def _mirror(graph: Graph, node: Node) -> dict[str, int]:
+    return {"Mode": getattr(tflite.MirrorPadMode, node.attrs.get("mode", "REFLECT"))}
+
+
 def _none(graph: Graph, node: Node) -> dict:
     return {}
 
@@ -184,6 +194,8 @@ _OPS = {
     "Quantize": _Op("QUANTIZE", 2),
     "Dequantize": _Op("DEQUANTIZE", 2),
     "Pad": _Op("PAD", 2, "PadOptions"),
+    "MirrorPad": _Op("MIRROR_PAD", 1, "MirrorPadOptions", _mirror),
+    "ResizeBilinear": _Op("RESIZE_BILINEAR", 3, "ResizeBilinearOptions", _resize),
     "Mean": _Op("MEAN", 2, "ReducerOptions", _mean),
     "Concatenation": _Op("CONCATENATION", 2, "ConcatenationOptions", _concatenation),
 }

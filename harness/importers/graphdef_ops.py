@@ -123,6 +123,37 @@ def convolution(source: Source) -> Translation:
     return "Conv2D", [x, source.insert("Transpose", "OHWI", [weights, order], {})], attrs
 
 
+def fused_convolution(*lists: str) -> Callable[[Source], Translation]:
+    """FusedPadConv2D or FusedResizeAndPadConv2D, whose inputs `lists` lie between images and filter."""
+
+    def translate(source: Source) -> Translation:
+        x, *constants, weights = source.args(2 + len(lists))
+        known = {what: source.constant(name, what) for what, name in zip(lists, constants, strict=True)}
+        paddings = known["paddings"]
+        if source.padding() != "VALID":
+            raise source.error("pads its convolution once more, which is not supported")
+        if paddings.shape != (4, 2) or paddings.dtype.kind != "i" or paddings[[0, 3]].any():
+            raise source.error(f"has paddings {paddings.tolist()}, expected height and width only")
+        attrs = {
+            "align_corners": source.attr("resize_align_corners", "b", False),
+            "pads": tuple((int(before), int(after)) for before, after in paddings[1:3]),
+            "mode": source.attr("mode", "s", b"").decode("ascii", "replace"),
+            "stride": source.spatial("strides"),
+        }
+        if "size" in known:
+            attrs["size"] = tuple(int(length) for length in known["size"].reshape(-1))
+        order = source.add_const("OHWI_perm", np.array([3, 0, 1, 2], np.int32))
+        weights = source.insert("Transpose", "OHWI", [weights, order], {})
+        return "FusedResizeAndPadConv2D", [x, weights], attrs
+
+    return translate
+
+
+def mirror_pad(source: Source) -> Translation:
+    op, inputs, _ = shaped("MirrorPad")(source)
+    return op, inputs, {"mode": source.attr("mode", "s", b"").decode("ascii", "replace")}
+
+
 def depthwise(source: Source) -> Translation:
     x, weights = source.args(2)
     shape = source.filter_shape(weights)
@@ -230,6 +261,14 @@ TF_OPS: dict[str, Callable[[Source], Translation]] = {
     "Dequantize": dequantize,
     "Transpose": shaped("Transpose"),
     "Pad": shaped("Pad"),
+    "MirrorPad": mirror_pad,
+    "ResizeBilinear": shaped(
+        "ResizeBilinear",
+        align_corners=("align_corners", "b", False),
+        half_pixel_centers=("half_pixel_centers", "b", False),
+    ),
+    "FusedPadConv2D": fused_convolution("paddings"),
+    "FusedResizeAndPadConv2D": fused_convolution("size", "paddings"),
     "Mean": shaped("Mean", keep_dims=("keep_dims", "b", False)),
     "ConcatV2": concat,
     "SpaceToBatchND": shaped("SpaceToBatchND", 2),

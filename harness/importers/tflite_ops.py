@@ -157,6 +157,20 @@ def concatenation(operator: Operator) -> Translation:
     return "Concatenation", operator.args(max(1, len(operator.inputs))), attrs
 
 
+def mirror_pad(operator: Operator) -> Translation:
+    mode = operator.required("MirrorPadOptions").Mode()
+    modes = {tflite.MirrorPadMode.REFLECT: "REFLECT", tflite.MirrorPadMode.SYMMETRIC: "SYMMETRIC"}
+    if mode not in modes:
+        raise operator.error(f"has mode {mode}, which is not known")
+    return "MirrorPad", operator.args(2), {"mode": modes[mode]}
+
+
+def resize_bilinear(operator: Operator) -> Translation:
+    options = operator.required("ResizeBilinearOptions")
+    flags = {"align_corners": options.AlignCorners(), "half_pixel_centers": options.HalfPixelCenters()}
+    return "ResizeBilinear", operator.args(2), flags
+
+
 def gelu(operator: Operator) -> Translation:
     options = operator.options("GeluOptions")
     return "Gelu", operator.args(1), {"approximate": options is not None and options.Approximate()}
@@ -184,6 +198,8 @@ TFLITE_OPS: dict[str, Callable[[Operator], Translation]] = {
     "SPACE_TO_BATCH_ND": plain("SpaceToBatchND", 3),
     "BATCH_TO_SPACE_ND": plain("BatchToSpaceND", 3),
     "PAD": plain("Pad", 2),
+    "MIRROR_PAD": mirror_pad,
+    "RESIZE_BILINEAR": resize_bilinear,
     "MEAN": mean,
     "CONCATENATION": concatenation,
     "QUANTIZE": plain("Quantize"),

@@ -23,6 +23,10 @@ it is what passes and kernels are compared against, and what `fold_constants` ev
     Squeeze           x                               axes: () means all of length 1
     Transpose         x, perm const
     Pad               x, paddings const (rank, 2)     value: 0.0
+    MirrorPad         x, paddings const (rank, 2)     mode: "REFLECT" or "SYMMETRIC"
+    ResizeBilinear    x NHWC, (height, width) const   align_corners, half_pixel_centers
+    FusedResizeAndPadConv2D   x NHWC, weights OHWI, [bias]   size: None or (h, w), align_corners, pads, mode,
+                                                      stride, activation
     Mean              x, axes const                   keep_dims
     SpaceToBatchND    x, block const, paddings const  —
     BatchToSpaceND    x, block const, crops const     —

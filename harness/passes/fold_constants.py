@@ -6,9 +6,9 @@
     input ──────────────────── Conv2D            input ──────── Conv2D
 
 Conditions: every input of the node is a constant and nothing it touches is quantized; its output is not a
-graph output; it is not Quantize or Dequantize, which change the representation and not the value; the
-result has at most MAX_ELEMENTS. The value is what the op's NumPy reference computes. Weights that are only
-laid out anew, and that no other node reads, keep their name.
+graph output; it is not Quantize or Dequantize, which change the representation and not the value, nor a
+resize; the result has at most MAX_ELEMENTS. The value is what the op's NumPy reference computes. Weights that
+are only laid out anew, and that no other node reads, keep their name.
 """
 
 from __future__ import annotations
@@ -23,7 +23,10 @@ from harness.ops import OPS, infer_shapes, run_reference
 from harness.passes._edit import Editor
 
 MAX_ELEMENTS = 2**27  # a hostile graph must not grow a few bytes into all the memory
-NEVER = {"Quantize", "Dequantize"}
+REPRESENTATION = {"Quantize", "Dequantize"}
+# Whose steps in between may be far larger than what comes out.
+RESIZING = {"ResizeBilinear", "FusedResizeAndPadConv2D"}
+NEVER = REPRESENTATION | RESIZING
 LAYOUT = {"Transpose", "Reshape", "Squeeze"}
 
 

@@ -17,6 +17,7 @@ ACTIVATIONS = {"Relu": "relu", "Relu6": "relu6"}
 CLAMPING = {
     "Conv2D",
     "DepthwiseConv2D",
+    "FusedResizeAndPadConv2D",
     "FullyConnected",
     "Add",
     "Sub",

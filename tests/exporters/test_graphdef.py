@@ -69,6 +69,25 @@ def test_reads_back_with_the_same_outputs(name, tmp_path):
     assert_close(run_reference(again, feeds(graph)).values(), run_reference(graph, feeds(graph)).values())
 
 
+@pytest.mark.parametrize("name", ["resized", "resized-fused"])
+def test_resizes_read_back_as_they_were(name, tmp_path):
+    graph = EXPORTED[name]
+    again = read_back(graph, tmp_path)
+    assert_close(expected_outputs(again), expected_outputs(graph))
+    assert {n.op for n in again.nodes} - {"Transpose", "Relu", "BiasAdd"} == {n.op for n in graph.nodes}
+
+
+def test_a_fused_convolution_that_is_padded_once_more_is_refused(tmp_path):
+    definition = message(EXPORTED["resized-fused"])
+    (node,) = (n for n in definition.node if n.op == "FusedPadConv2D")
+    node.attr["padding"].s = b"SAME"
+    (tmp_path / "out.pb").write_bytes(definition.SerializeToString())
+    with pytest.raises(
+        FormatError, match=rf"'{node.name}' \(FusedPadConv2D\) pads its convolution once more"
+    ):
+        importers.load(tmp_path / "out.pb")
+
+
 def graphdef_name(tensor):
     return tensor.removesuffix(":0").replace(":", "_")
 

@@ -10,8 +10,8 @@ import pytest
 from harness import importers, passes
 from harness.errors import FormatError
 from harness.graph import Quantization
-from harness.ops import run_reference
-from harness.passes import dequantize_weights
+from harness.ops import infer_shapes, run_reference
+from harness.passes import dequantize_weights, fuse_convolutions
 from tests.support.float_networks import NETWORKS, feeds, with_int8_weights
 from tests.support.graphs import Builder, small_network
 from tests.support.pass_graphs import random_network
@@ -45,6 +45,26 @@ def ops(graph):
 def test_same_outputs_in_onnx_runtime(name):
     # ONNX Runtime 1.31 merges Pad into MaxPool and then refuses a pad that is as wide as the window
     assert_same(NETWORKS[name](), optimized=name != "padded")
+
+
+@pytest.mark.parametrize("run", [lambda graph: graph, fuse_convolutions.run], ids=["plain", "fused"])
+@pytest.mark.parametrize("flag", ["align_corners", "half_pixel_centers", None])
+def test_resizes_and_mirrored_pads(run, flag):
+    b = Builder()
+    size = b.const(np.array([9, 7], np.int32), "size")
+    flags = {flag: True} if flag else {}
+    pads = b.const(np.array([[0, 0], [1, 2], [2, 1], [0, 0]], np.int32), "pads")
+    y = b.node("MirrorPad", b.node("ResizeBilinear", b.input((1, 6, 5, 2)), size, **flags), pads)
+    graph = b.build(b.node("Conv2D", y, b.const(np.ones((2, 3, 3, 2)), "w")))
+    assert_same(infer_shapes(run(graph)))
+
+
+def test_pixels_at_the_edge_are_not_mirrored_in_onnx():
+    b = Builder()
+    pads = b.const(np.array([[1, 0], [0, 1]], np.int32), "pads")
+    graph = b.build(b.node("MirrorPad", b.input((2, 3)), pads, name="culprit", mode="SYMMETRIC"))
+    with pytest.raises(FormatError, match=r"'culprit' \(MirrorPad\): ONNX has no mode SYMMETRIC"):
+        exporter.write(graph)
 
 
 @pytest.mark.parametrize("seed", range(40))

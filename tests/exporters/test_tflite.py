@@ -1,10 +1,15 @@
+from collections import Counter
+
 import numpy as np
 import pytest
 
+from harness import importers
 from harness.errors import FormatError
 from harness.exporters import tflite
-from harness.ops import run_reference
+from harness.ops import infer_shapes, run_reference
+from harness.passes import fuse_convolutions
 from tests.support.graphs import Builder, small_network
+from tests.support.pass_graphs import GRAPHS
 
 litert = pytest.importorskip("tests.support.litert", reason="needs ai-edge-litert")
 
@@ -27,6 +32,22 @@ def test_any_padding_of_a_convolution_survives(padding):
     (ours,) = run_reference(graph, {"x": x}).values()
     (theirs,) = litert.Reference(tflite.write(graph)).run(x)
     np.testing.assert_allclose(ours, theirs, atol=1e-5)
+
+
+@pytest.mark.parametrize("run", [lambda graph: graph, fuse_convolutions.run], ids=["plain", "fused"])
+def test_resizes_and_mirrored_pads_are_written_one_by_one_and_read_back(run, tmp_path):
+    graph = GRAPHS["resized"]()
+    path = tmp_path / "out.tflite"
+    path.write_bytes(tflite.write(infer_shapes(run(graph))))
+    x = np.random.default_rng(0).normal(size=(1, 6, 5, 2)).astype(np.float32)
+    theirs = litert.Reference(path.read_bytes()).run(x)
+    again = infer_shapes(importers.load(path))
+    for outputs in (run_reference(graph, {"x": x}), run_reference(again, {"x": x})):
+        for got, expected in zip(outputs.values(), theirs, strict=True):
+            np.testing.assert_allclose(got, expected, rtol=0, atol=1e-5 * np.abs(expected).max())
+    assert Counter(node.op for node in again.nodes if node.op != "Relu") == Counter(
+        node.op for node in graph.nodes if node.op != "Relu"
+    )
 
 
 def test_padding_that_a_pool_cannot_have_is_refused():

@@ -16,6 +16,9 @@ import numpy as np
 
 from harness.exporters import graphdef
 from harness.graph import Graph
+from harness.ops import infer_shapes
+from harness.passes import fuse_convolutions
+from tests.support import pass_graphs
 from tests.support.float_networks import NETWORKS, feeds, with_int8_weights
 
 GOLDEN = Path(__file__).parent / "exported_graphdefs.npz"
@@ -27,7 +30,8 @@ def exported_networks() -> dict[str, Graph]:
     for name in ("small_network", "convolutions"):
         networks[f"{name}-int8"] = with_int8_weights(networks[name], per_channel=False)
         networks[f"{name}-int8-channels"] = with_int8_weights(networks[name], per_channel=True)
-    return networks
+    resized = pass_graphs.resized()
+    return networks | {"resized": resized, "resized-fused": infer_shapes(fuse_convolutions.run(resized))}
 
 
 def run_tensorflow(content: bytes, graph: Graph) -> list[np.ndarray]:

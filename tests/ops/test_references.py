@@ -96,6 +96,28 @@ def pad(rng, b):
     return b.node("Pad", b.input((1, 3, 4, 2)), b.const(paddings, "paddings"))
 
 
+def mirror_pad(rng, b):
+    mode = pick(rng, "REFLECT", "SYMMETRIC")
+    paddings = rng.integers(0, 3, (4, 2)).astype(np.int32)
+    return b.node("MirrorPad", b.input((3, 3, 4, 3)), b.const(paddings, "paddings"), mode=mode)
+
+
+def resize_bilinear(rng, b):
+    flags = dict.fromkeys([pick(rng, "align_corners", "half_pixel_centers", "neither")], True)
+    flags.pop("neither", None)
+    size = b.const(rng.integers(1, 17, 2).astype(np.int32), "size")
+    return b.node("ResizeBilinear", image(rng, b, 2), size, **flags)
+
+
+def fused_resize(rng, b):
+    attrs = {"size": pick(rng, None, tuple(rng.integers(3, 17, 2).tolist())), "stride": (2, 1)}
+    attrs["pads"] = pick(rng, ((0, 0), (0, 0)), ((1, 2), (2, 0)))
+    attrs["mode"] = pick(rng, "REFLECT", "SYMMETRIC")
+    w, bias = b.const(rng.normal(size=(4, 3, 2, 3)), "w"), b.const(rng.normal(size=4), "bias")
+    attrs |= {"align_corners": bool(rng.integers(2)), "activation": pick(rng, None, "relu")}
+    return b.node("FusedResizeAndPadConv2D", image(rng, b, 3), w, bias, **attrs)
+
+
 def mean(rng, b):
     axes = np.array(pick(rng, [1, 2], [1], [-1], [0, 3]), np.int32)
     return b.node("Mean", b.input((2, 3, 4, 5)), b.const(axes, "axes"), keep_dims=bool(rng.integers(2)))
@@ -147,6 +169,9 @@ NOT_IN_THE_RUNTIME = {
     "Div": binary("Div"),
     **{op: unary(op) for op in ("Logistic", "Tanh", "HardSwish")},
     "Gelu": gelu,
+    "MirrorPad": mirror_pad,
+    "ResizeBilinear": resize_bilinear,
+    "FusedResizeAndPadConv2D": fused_resize,
     "Transpose": transpose,
     "SpaceToBatchND": space_to_batch,
     "BatchToSpaceND": batch_to_space,
@@ -221,6 +246,16 @@ def test_macs():
         ("Add", [(2, 3), (2, 4)], {}, "do not fit|broadcast"),
         ("AveragePool2D", [(1, 4, 4, 1)], {"filter": (2, 2), "stride": (0, 1)}, "must be positive"),
         ("Concatenation", [(2, 3), (3, 3)], {"axis": 1}, "cannot join"),
+        ("ResizeBilinear", [(1, 4, 4, 1), (2,)], {}, "no height and width"),
+        ("ResizeBilinear", [(1, 4, 1), (2,)], {}, "rank 4"),
+        ("MirrorPad", [(1, 4), (3, 2)], {}, "does not suit rank 2"),
+        ("MirrorPad", [(1, 4), (2, 2)], {"mode": "CONSTANT"}, "none of REFLECT, SYMMETRIC"),
+        (
+            "FusedResizeAndPadConv2D",
+            [(1, 4, 4, 3), (4, 3, 3, 3)],
+            {"pads": ((4, 0), (0, 0))},
+            "mirrors more than there is",
+        ),
     ],
 )
 def test_inputs_that_do_not_fit_are_refused_by_node(op, shapes, attrs, message):

@@ -71,6 +71,29 @@ def padded() -> Graph:
     return b.build(b.node("MaxPool2D", y, filter=(2, 2)))
 
 
+def resized() -> Graph:
+    """Resizes and mirrored pads, alone and both, in front of convolutions that may take them in, or not."""
+    rng = np.random.default_rng(7)
+    b = Builder("resized")
+    y = b.input((1, 6, 5, 2))
+    w, bias = b.const(rng.normal(size=(2, 3, 3, 2)), "w"), b.const(rng.normal(size=2), "bias")
+    kinds = [((8, 9), None), (None, "REFLECT"), ((5, 9), "SYMMETRIC"), ((6, 4), "REFLECT")]
+    for index, (size, mode) in enumerate(kinds):
+        if size:
+            target = b.const(np.array(size, np.int32), "size")
+            y = b.node("ResizeBilinear", y, target, align_corners=index % 2 == 1)
+        if mode:
+            pads = b.const(np.array([[0, 0], [1, 2], [2, 1], [0, 0]], np.int32), "pads")
+            y = b.node("MirrorPad", y, pads, mode=mode)
+        y = b.node("Conv2D", y, w, bias, stride=(1, 1 + index % 2), activation="relu" if index else None)
+    y = b.node("ResizeBilinear", y, b.const(np.array([9, 8], np.int32), "size"), half_pixel_centers=True)
+    y = b.node("Conv2D", y, w)
+    pads = b.const(np.array([[0, 0], [1, 1], [1, 1], [0, 0]], np.int32), "pads")
+    y = b.node("Conv2D", b.node("MirrorPad", y, pads, mode="REFLECT"), w, dilation=(2, 2))
+    shared = b.node("MirrorPad", y, pads, mode="REFLECT")
+    return b.build(b.node("Conv2D", shared, w), shared)
+
+
 def branches() -> Graph:
     """Values that several nodes read or that are graph outputs, Identity nodes everywhere, and dead ends."""
     rng = np.random.default_rng(5)
@@ -111,7 +134,7 @@ def random_network(rng: np.random.Generator, steps: int) -> Graph:
 
 
 def _random_node(b: Builder, rng, x: str, values: list[str], shared: str, vector: str) -> str:
-    kind = rng.integers(19)
+    kind = rng.integers(20)
     constant = vector if rng.random() < 0.3 else b.const(rng.normal(size=(3,) if rng.random() < 0.7 else ()))
     if kind < 3:
         weights = shared if rng.random() < 0.3 else b.const(rng.normal(size=(3, 3, 3, 3)) / 4)
@@ -132,7 +155,7 @@ def _random_node(b: Builder, rng, x: str, values: list[str], shared: str, vector
         return b.node("BatchNorm", x, *parameters, b.const(rng.uniform(0.5, 2, 3)), epsilon=0.1)
     if kind == 10:
         return b.node("Identity", x)
-    if kind < 17:
+    if kind < 18:
         return _rewritable(b, rng, int(kind), x, constant)
     return b.node(["Relu", "Relu6"][rng.integers(2)], x)
 
@@ -155,6 +178,12 @@ def _rewritable(b: Builder, rng, kind: int, x: str, constant: str) -> str:
         pads = [b.const(np.array([[0, 0], p, p, [0, 0]], np.int32)) for p in ([1, 0], [0, 1])]
         y = b.node("Pad", b.node("Pad", b.node("Mul", x, constant), pads[0]), pads[1])
         return b.node("Conv2D", y, b.const(rng.normal(size=(3, 3, 3, 3)) / 4))
+    if kind == 17:  # larger, mirrored at the edges, and small again
+        size = b.const(np.array([8, 6], np.int32))
+        pads = b.const(np.array([[0, 0], [3, 0], [3, 2], [0, 0]], np.int32))
+        y = b.node("MirrorPad", b.node("ResizeBilinear", x, size), pads, mode="REFLECT")
+        w = b.const(rng.normal(size=(3, 3, 3, 3)) / 4)
+        return b.node("Conv2D", y, w, stride=(2, 2), activation="relu")
     y = b.node("Sub", constant, b.node("Mul", x, b.const(rng.normal(size=3))))  # in front of a pointwise one
     return b.node("Conv2D", y, b.const(rng.normal(size=(3, 1, 1, 3))))
 
@@ -188,7 +217,17 @@ def atrous() -> Graph:
 
 GRAPHS = {
     make.__name__: make
-    for make in (batch_norm_chain, fused_batch_norm, matmuls, padded, branches, reshapes, sums, atrous)
+    for make in (
+        batch_norm_chain,
+        fused_batch_norm,
+        matmuls,
+        padded,
+        resized,
+        branches,
+        reshapes,
+        sums,
+        atrous,
+    )
 }
 
 
