@@ -7,7 +7,6 @@ from argparse import ArgumentParser, Namespace
 from contextlib import closing
 from pathlib import Path
 
-import numpy as np
 from tabulate import tabulate
 
 import devices
@@ -56,7 +55,7 @@ def run(arguments: Namespace) -> int:
 
 
 def _table(nodes: list[NodeTime]) -> str:
-    medians = [float(np.median(node.ns)) for node in nodes]
+    medians = [node.median_ns for node in nodes]
     total = sum(medians) or 1.0
     rows = [
         [

@@ -36,19 +36,4 @@ static float sum_f32(const qb_linear *op, const float *image, float start, const
     return sum;
 }
 
-static void run_s8(const qb_step *step)
-{
-    qb_reference_s8(step, sum_s8);
-}
-
-static void run_f32(const qb_step *step)
-{
-    qb_reference_f32(step, sum_f32);
-}
-
-static void run_hybrid(const qb_step *step)
-{
-    qb_reference_hybrid(step, sum_s8);
-}
-
-const qb_linear_reference qb_depthwise_reference = {run_f32, run_hybrid, run_s8, "depthwise_reference"};
+const qb_linear_reference qb_depthwise_reference = {sum_s8, sum_f32, "depthwise_reference"};

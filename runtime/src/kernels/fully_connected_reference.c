@@ -22,20 +22,4 @@ static float sum_f32(const qb_linear *op, const float *row, float start, const q
     return sum;
 }
 
-static void run_s8(const qb_step *step)
-{
-    qb_reference_s8(step, sum_s8);
-}
-
-static void run_f32(const qb_step *step)
-{
-    qb_reference_f32(step, sum_f32);
-}
-
-static void run_hybrid(const qb_step *step)
-{
-    qb_reference_hybrid(step, sum_s8);
-}
-
-const qb_linear_reference qb_fully_connected_reference = {run_f32, run_hybrid, run_s8,
-                                                          "fully_connected_reference"};
+const qb_linear_reference qb_fully_connected_reference = {sum_s8, sum_f32, "fully_connected_reference"};

@@ -2,6 +2,7 @@
 
 #include "hybrid.h"
 #include "packing.h"
+#include "reference.h"
 
 #define LARGEST_IMAGE                                                                                        \
     (1 << 28) /* height or width with padding: keeps the kernels' coordinates within int32 */
@@ -104,7 +105,7 @@ static bool check_constants(qb_builder *builder, qb_step *step, qb_linear *op, u
 }
 
 bool qb_linear_prepare(qb_builder *builder, qb_step *step, qb_linear *op, int channel_axis,
-                       const qb_linear_reference *reference)
+                       const struct qb_linear_reference *reference)
 {
     const qb_tensor *x = step->in[0], *w = step->in[1], *y = step->out[0];
     const bool s8 = step->node->arithmetic == QB_ARITH_INT8;
@@ -113,17 +114,18 @@ bool qb_linear_prepare(qb_builder *builder, qb_step *step, qb_linear *op, int ch
     if (!s8 && (x->dtype != QB_F32 || y->dtype != QB_F32)) {
         return qb_refuse(builder, step, "input and output must be float32");
     }
+    op->reference = reference;
     step->kernel = reference->name;
     step->macs = (uint64_t)y->count * qb_linear_depth(&op->shape);
     step->state = op;
     switch (step->node->arithmetic) {
     case QB_ARITH_F32:
-        step->run = reference->f32;
+        step->run = qb_reference_f32;
         return w->dtype == QB_F32 || qb_refuse(builder, step, "weights '%s' must be float32", w->name);
     case QB_ARITH_HYBRID:
-        step->run = reference->hybrid;
+        step->run = qb_reference_hybrid;
         return prepare_hybrid(builder, step, op, channel_axis);
-    case QB_ARITH_INT8: step->run = reference->s8; return prepare_s8(builder, step, op, channel_axis);
+    case QB_ARITH_INT8: step->run = qb_reference_s8; return prepare_s8(builder, step, op, channel_axis);
     default: return qb_refuse(builder, step, "unknown arithmetic %d", step->node->arithmetic);
     }
 }

@@ -32,6 +32,7 @@ typedef struct qb_linear_shape {
 /* What prepare leaves for run (step->state). Arrays have one entry for each output channel. */
 typedef struct qb_linear {
     qb_linear_shape shape;
+    const struct qb_linear_reference *reference; /* the op's sums (reference.h) */
     const void *weights;             /* as in the file: float or int8 */
     const void *bias;                /* float, or int32 for int8; NULL: none */
     qb_range_f32 range;              /* f32, hybrid: the fused activation */
@@ -81,19 +82,11 @@ static inline size_t qb_linear_pixels(const qb_linear_shape *s)
     return (size_t)s->batch * (size_t)s->out_h * (size_t)s->out_w;
 }
 
-/* The reference kernels of one op: step->run for each arithmetic, and their names for the profile. */
-typedef struct qb_linear_reference {
-    void (*f32)(const qb_step *step);
-    void (*hybrid)(const qb_step *step);
-    void (*s8)(const qb_step *step);
-    const char *name;
-} qb_linear_reference;
-
 /* Checks tensors, dtypes and quantization against op->shape, fills the rest of *op, and sets the step to run
  * the reference kernel. channel_axis is the weights' dimension of the output channels. False after
  * qb_refuse. */
 bool qb_linear_prepare(qb_builder *builder, qb_step *step, qb_linear *op, int channel_axis,
-                       const qb_linear_reference *reference);
+                       const struct qb_linear_reference *reference);
 
 /* Checks rank, stride, dilation, padding and output size of a convolution and fills *shape, all but
  * `multiplier` and the channels' relation, from the step's tensors. False after qb_refuse. */

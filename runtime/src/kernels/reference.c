@@ -12,11 +12,12 @@ static bool next(const qb_linear_shape *s, qb_position *at)
     return ++at->y < s->out_h;
 }
 
-void qb_reference_s8(const qb_step *step, qb_sum_s8 sum)
+void qb_reference_s8(const qb_step *step)
 {
     const qb_linear *op = step->state;
     const qb_linear_shape *s = &op->shape;
     const int8_t *sample = step->in[0]->data;
+    const qb_sum_s8 sum = op->reference->sum_s8;
     const int32_t *bias = op->bias;
     int8_t *y = step->out[0]->data;
     for (int32_t b = 0; b < s->batch; b++, sample += qb_linear_sample(s)) {
@@ -29,11 +30,12 @@ void qb_reference_s8(const qb_step *step, qb_sum_s8 sum)
     }
 }
 
-void qb_reference_f32(const qb_step *step, qb_sum_f32 sum)
+void qb_reference_f32(const qb_step *step)
 {
     const qb_linear *op = step->state;
     const qb_linear_shape *s = &op->shape;
     const float *sample = step->in[0]->data;
+    const qb_sum_f32 sum = op->reference->sum_f32;
     const float *bias = op->bias;
     float *y = step->out[0]->data;
     for (int32_t b = 0; b < s->batch; b++, sample += qb_linear_sample(s)) {
@@ -45,12 +47,13 @@ void qb_reference_f32(const qb_step *step, qb_sum_f32 sum)
     }
 }
 
-void qb_reference_hybrid(const qb_step *step, qb_sum_s8 sum)
+void qb_reference_hybrid(const qb_step *step)
 {
     const qb_linear *op = step->state;
     const qb_linear_shape *s = &op->shape;
     const qb_hybrid_input input = qb_hybrid_quantize(step, s);
     const int8_t *sample = input.values;
+    const qb_sum_s8 sum = op->reference->sum_s8;
     const float *bias = op->bias;
     float *y = step->out[0]->data;
     for (int32_t b = 0; b < s->batch; b++, sample += qb_linear_sample(s)) {
