@@ -24,7 +24,7 @@ _OP = re.compile(r"^QB_OP\(\s*(\d+), (\w+),\s*(\w+),\s*([\w| ]+)\)", re.M)
 
 @dataclass(frozen=True)
 class RuntimeOp:
-    """One line of ops.def: the op's code, its name in C, and its arithmetics ("f32", "hybrid", "int8")."""
+    """One line of ops.def: code, name in C, arithmetics ("f32", "hybrid", "int8", "int16")."""
 
     code: int
     c_name: str

@@ -66,7 +66,10 @@ class Quantization:
 
 @dataclass
 class Tensor:
-    """A value that flows along an edge: a constant when `data` is set, else an activation.
+    """A value that flows along an edge: a constant when `data` is set, else an activation or a variable.
+
+    A variable is state that a recurrent node reads and changes in place, and that an inference leaves to the
+    next one; nothing writes it as its output. It begins as zero, and so does every sample.
 
     `shape` is None until shape inference has run on an imported graph that does not state it.
     """
@@ -76,6 +79,7 @@ class Tensor:
     dtype: np.dtype
     data: np.ndarray | None = None
     quant: Quantization | None = None
+    is_variable: bool = False
 
     @property
     def is_const(self) -> bool:
@@ -248,8 +252,10 @@ def _verify_edges(graph: Graph) -> None:
                 raise FormatError(f"{where} writes '{name}', which does not exist")
             if name in written:
                 raise FormatError(f"{where} writes '{name}', which '{written[name]}' writes already")
-            if graph.tensors[name].is_const or name in graph.inputs:
-                raise FormatError(f"{where} writes '{name}', which is a constant or a graph input")
+            if graph.tensors[name].is_const or graph.tensors[name].is_variable or name in graph.inputs:
+                raise FormatError(
+                    f"{where} writes '{name}', which is a constant, a variable or a graph input"
+                )
             written[name] = node.name
         for name in node.inputs:
             if name == OPTIONAL:
@@ -260,8 +266,9 @@ def _verify_edges(graph: Graph) -> None:
 
 
 def _verify_sources(graph: Graph, written: dict[str, str]) -> None:
-    """Everything read, and every graph output, comes from a node, a constant or a graph input."""
-    sourced = written.keys() | set(graph.inputs)
+    """Everything read, and every graph output, comes from a node, a constant, a variable or a graph input."""
+    variables = {name for name, tensor in graph.tensors.items() if tensor.is_variable}
+    sourced = written.keys() | set(graph.inputs) | variables
     for node in graph.nodes:
         for name in node.inputs:
             if name != OPTIONAL and name not in sourced and not graph.tensors[name].is_const:
@@ -271,6 +278,9 @@ def _verify_sources(graph: Graph, written: dict[str, str]) -> None:
         for name in listed:
             if name not in graph.tensors:
                 raise FormatError(f"graph '{graph.name}': {kind} '{name}' does not exist")
+    for name in graph.inputs:
+        if name in variables:
+            raise FormatError(f"graph '{graph.name}': input '{name}' is a variable")
     for name in graph.outputs:
         if name not in sourced and not graph.tensors[name].is_const:
             raise FormatError(f"graph '{graph.name}': output '{name}' is written by nothing")

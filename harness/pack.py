@@ -16,19 +16,27 @@ from harness.errors import FormatError
 from harness.files import replacing
 from harness.formats import align, constants, record, records, runtime_ops
 from harness.graph import OPTIONAL, Graph, Node, Tensor
+from harness.node_fields import Fields, node_fields
 from harness.ops import unsupported
-from harness.ops.windows import node_padding, window_attrs
-from harness.planner import plan
+from harness.planner import place_state, plan
 
 SECTIONS = ("tensors", "nodes", "links", "scales", "strings", "data")
-_DTYPES = {"float32": "F32", "int8": "S8", "uint8": "U8", "int32": "S32"}
+_DTYPES = {
+    "float32": "F32",
+    "int8": "S8",
+    "uint8": "U8",
+    "int32": "S32",
+    "int16": "S16",
+    "int64": "S64",
+    "bool": "BOOL",
+}
+_QUANTIZED = {np.dtype(kind) for kind in ("int8", "uint8", "int16")}
 _ACTIVATIONS = {
     None: "ACT_NONE",
     "relu": "ACT_RELU",
     "relu6": "ACT_RELU6",
     "relu_n1_to_1": "ACT_RELU_N1_TO_1",
 }
-_WINDOWED = {"Conv2D", "DepthwiseConv2D", "AveragePool2D", "MaxPool2D"}
 MAGIC = b"QBMODEL\n"
 
 
@@ -53,12 +61,25 @@ def tensor_names(graph: Graph) -> list[str]:
 
 
 def arithmetic(graph: Graph, node: Node) -> str:
-    """ "f32", "hybrid" or "int8": how the runtime computes this node, from the dtypes of its tensors."""
-    tensors = [graph.tensors[name] for name in (*node.inputs[:2], node.outputs[0]) if name != OPTIONAL]
-    quantized = [t.dtype == np.int8 for t in tensors]
-    if len(tensors) == 3 and quantized == [False, True, False]:
-        return "hybrid"
-    return "int8" if any(quantized) else "f32"
+    """ "f32", "hybrid", "int8" or "int16": how the runtime computes this node.
+
+    int16: it reads or writes 16-bit activations. hybrid: only constants are quantized. What works on
+    integers and booleans that stand for themselves counts as f32.
+    """
+    outer, inner = (
+        [graph.tensors[name] for name in names if name != OPTIONAL]
+        for names in ((*node.inputs[:1], node.outputs[0]), node.inputs[1:])
+    )
+    if any(_is_quantized(t) for t in outer):
+        return "int16" if any(t.dtype == np.int16 for t in outer) else "int8"
+    quantized = [t for t in inner if _is_quantized(t)]
+    if not quantized:
+        return "f32"
+    return "hybrid" if all(t.is_const for t in quantized) else "int8"
+
+
+def _is_quantized(tensor: Tensor) -> bool:
+    return tensor.quant is not None and tensor.dtype in _QUANTIZED
 
 
 class _Writer:
@@ -69,6 +90,7 @@ class _Writer:
         self.order = graph.execution_order()
         self.plan = plan(graph, self.order)
         self.indices = {name: i for i, name in enumerate(self._tensor_names())}
+        self.state = place_state([graph.tensors[name] for name in self.indices])
         self.links: list[int] = []
         self.scales: list[float] = []
         self.strings = bytearray()
@@ -106,6 +128,7 @@ class _Writer:
             header_size=kinds["model_header"].itemsize,
             name=name,
             arena_size=self.plan.arena_size,
+            state_size=self.state.arena_size,
             inputs_first=inputs[0],
             inputs_count=inputs[1],
             outputs_first=outputs[0],
@@ -124,32 +147,41 @@ class _Writer:
         return first, len(names)
 
     def _tensor(self, tensor: Tensor) -> np.ndarray:
-        tensor, rank = _narrowed(tensor), len(tensor.shape)
+        rank = len(tensor.shape)
         if str(tensor.dtype) not in _DTYPES or rank > constants()["MAX_RANK"]:
             raise FormatError(
                 f"tensor '{tensor.name}' is {tensor.dtype} of rank {rank}: the runtime stores "
                 f"{', '.join(_DTYPES)} up to rank {constants()['MAX_RANK']}"
             )
         first = len(self.scales)
-        quant = tensor.quant if tensor.dtype != np.int32 else None  # a bias's scale follows from the others
+        quant = tensor.quant if _is_quantized(tensor) else None  # a bias's scale follows from the others
         if quant is not None:
             if np.any(quant.zero_point != quant.zero_point[0]):
                 raise FormatError(f"tensor '{tensor.name}' has channels with different zero points")
             self.scales += quant.scale.tolist()
+        kind, offset = self._place(tensor)
         return record(
             "tensor_record",
             name=self._string(tensor.name),
             dtype=constants()[_DTYPES[str(tensor.dtype)]],
             rank=rank,
-            kind=constants()["CONSTANT" if tensor.is_const else "ACTIVATION"],
+            kind=constants()[kind],
             dims=(*tensor.shape, *[1] * (constants()["MAX_RANK"] - rank)),
-            offset=self._constant(tensor.data) if tensor.is_const else self.plan.offsets[tensor.name],
+            offset=offset,
             size=tensor.nbytes,
             quant_first=first,
             quant_count=len(self.scales) - first,
             quant_axis=-1 if quant is None or quant.axis is None else quant.axis,
             zero_point=0 if quant is None else quant.zero_point[0],
         )
+
+    def _place(self, tensor: Tensor) -> tuple[str, int]:
+        """The tensor's kind, and its offset in the area of that kind."""
+        if tensor.is_const:
+            return "CONSTANT", self._constant(tensor.data)
+        if tensor.is_variable:
+            return "VARIABLE", self.state.offsets[tensor.name]
+        return "ACTIVATION", self.plan.offsets[tensor.name]
 
     def _constant(self, data: np.ndarray) -> int:
         self.data += bytes(align(len(self.data)) - len(self.data))
@@ -176,43 +208,15 @@ class _Writer:
             inputs_count=inputs[1],
             outputs_first=outputs[0],
             outputs_count=outputs[1],
-            **self._attributes(node),
+            **_padded(node_fields(self.graph, node)),
         )
 
-    def _attributes(self, node: Node) -> dict[str, object]:
-        """The node record's op-specific fields."""
-        tensors = self.graph.tensors
-        if node.op in _WINDOWED:
-            size = tensors[node.inputs[0]].shape[1:3]
-            window = node.attrs["filter"] if "filter" in node.attrs else tensors[node.inputs[1]].shape[1:3]
-            (stride_h, stride_w), (dilation_h, dilation_w), _ = window_attrs(node)
-            ((top, bottom), (left, right)), _ = node_padding(node, size, window)
-            return {
-                "stride_h": stride_h,
-                "stride_w": stride_w,
-                "dilation_h": dilation_h,
-                "dilation_w": dilation_w,
-                "pad_top": top,
-                "pad_bottom": bottom,
-                "pad_left": left,
-                "pad_right": right,
-                "filter_h": window[0],
-                "filter_w": window[1],
-            }
-        if node.op == "Pad" and node.attrs.get("value", 0.0) != 0.0:
-            raise FormatError(f"node '{node.name}' (Pad): the runtime pads with zeros only")
-        if node.op == "Concatenation":
-            return {"axis": node.attrs["axis"] % len(tensors[node.outputs[0]].shape)}
-        if node.op == "Softmax":
-            return {"beta": node.attrs.get("beta", 1.0)}
-        return {}
 
-
-def _narrowed(tensor: Tensor) -> Tensor:
-    """int64 constants (axes, paddings) as the int32 that the runtime reads."""
-    if tensor.dtype == np.int64 and tensor.is_const and np.all(np.abs(tensor.data) < 2**31):
-        return Tensor(tensor.name, tensor.shape, np.dtype(np.int32), tensor.data.astype(np.int32))
-    return tensor
+def _padded(fields: Fields) -> Fields:
+    """Array fields that were given short, filled up with zeros."""
+    kind = records()["node_record"]
+    lengths = {name: kind[name].shape[0] for name in fields if kind[name].shape}
+    return fields | {name: [*fields[name], *[0] * (n - len(fields[name]))] for name, n in lengths.items()}
 
 
 def _assemble(header: np.ndarray, sections: dict[str, np.ndarray]) -> bytes:

@@ -7,10 +7,11 @@ node that reads it. Offsets are chosen greedily, largest tensor first, each at t
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from harness.formats import align
-from harness.graph import Graph, Node
+from harness.graph import Graph, Node, Tensor
 
 
 @dataclass(frozen=True)
@@ -28,7 +29,7 @@ class Lifetime:
 
 @dataclass(frozen=True)
 class Plan:
-    """Arena offsets by tensor name, each aligned, and the arena's size in bytes."""
+    """Offsets in an area of memory by tensor name, each aligned, and the area's size in bytes."""
 
     offsets: dict[str, int]
     arena_size: int
@@ -65,3 +66,13 @@ def plan(graph: Graph, order: list[Node]) -> Plan:
         placed.append((start, start + size, tensor))
         placed.sort(key=lambda item: item[0])
     return Plan(offsets, max((end for _, end, _ in placed), default=0))
+
+
+def place_state(tensors: Iterable[Tensor]) -> Plan:
+    """Offsets of the variable ones among these tensors, one after the other: they all live for ever."""
+    offsets, end = {}, 0
+    for tensor in tensors:
+        if tensor.is_variable:
+            offsets[tensor.name] = end
+            end += align(tensor.nbytes)
+    return Plan(offsets, end)

@@ -71,9 +71,9 @@ def test_a_wrong_size_in_the_definition_is_noticed(monkeypatch):
 
 
 def test_record_sets_named_fields_and_zeroes_the_rest():
-    node = record("node_record", stride_h=2, beta=0.5)
+    node = record("node_record", stride_h=2, parameters=[0.5, 0])
     assert node["stride_h"] == 2
-    assert node["beta"] == np.float32(0.5)
+    assert node["parameters"][0] == np.float32(0.5)
     assert node["stride_w"] == 0
 
 

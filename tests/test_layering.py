@@ -24,7 +24,7 @@ LAYERS = [
     ["models"],
     ["harness.importers", "harness.passes", "harness.quantize"],
     ["harness.changes", "harness.transforms"],
-    ["harness.planner", "harness.pack"],
+    ["harness.planner", "harness.node_fields", "harness.pack"],
     ["harness.exporters"],
     ["harness.samples", "harness.sample_folder", "harness.datasets", "models.training"],
     ["harness.build", "harness.deploy"],

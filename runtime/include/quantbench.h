@@ -54,6 +54,9 @@ uint32_t qb_session_output_count(const qb_session *session);
 qb_view qb_session_input(const qb_session *session, uint32_t index);
 qb_view qb_session_output(const qb_session *session, uint32_t index);
 
+/* Sets the state that a recurrent model keeps between inferences back to where it began. */
+void qb_session_reset(qb_session *session);
+
 /* One inference. */
 void qb_session_run(qb_session *session);
 

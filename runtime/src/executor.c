@@ -7,6 +7,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "error.h"
 #include "ops.h"
@@ -67,7 +68,8 @@ const struct qb_isa *qb_builder_isa(const qb_builder *builder)
     return &builder->session->isa;
 }
 
-static void fill_tensor(qb_tensor *tensor, const qb_model *model, const qb_tensor_record *record, uint8_t *arena)
+static void fill_tensor(qb_tensor *tensor, const qb_model *model, const qb_tensor_record *record, uint8_t *arena,
+                        uint8_t *state)
 {
     tensor->name = model->strings + record->name;
     tensor->rank = record->rank;
@@ -81,7 +83,7 @@ static void fill_tensor(qb_tensor *tensor, const qb_model *model, const qb_tenso
     tensor->scales = model->scales + record->quant_first;
     tensor->zero_point = record->zero_point;
     /* Kernels never write to the file's constants: no node has one as its output (model_check.c). */
-    const uint8_t *base = record->kind == QB_CONSTANT ? model->data : arena;
+    const uint8_t *base = record->kind == QB_CONSTANT ? model->data : record->kind == QB_VARIABLE ? state : arena;
     tensor->data = (void *)(uintptr_t)(base + record->offset);
 }
 
@@ -131,20 +133,21 @@ static bool allocate(qb_session *session, qb_error *error)
     const uint64_t tensors_size = (uint64_t)model->tensor_count * sizeof *session->tensors;
     const uint64_t steps_size = (uint64_t)model->node_count * sizeof *session->steps;
     qb_tensor **pointers = NULL;
-    uint8_t *arena = NULL;
+    uint8_t *arena = NULL, *state = NULL;
     if (tensors_size <= QB_MEMORY_LIMIT && steps_size <= QB_MEMORY_LIMIT &&
         pointer_count <= QB_MEMORY_LIMIT / sizeof *pointers) {
         session->tensors = session_alloc(session, (size_t)tensors_size);
         session->steps = session_alloc(session, (size_t)steps_size);
         pointers = session_alloc(session, (size_t)pointer_count * sizeof *pointers);
         arena = session_alloc(session, (size_t)header->arena_size);
+        state = session_alloc(session, (size_t)header->state_size);
     }
-    if (session->tensors == NULL || session->steps == NULL || pointers == NULL || arena == NULL) {
-        return qb_fail(error, "%s: out of memory for %llu bytes of activations", model->path,
-                       (unsigned long long)header->arena_size);
+    if (session->tensors == NULL || session->steps == NULL || pointers == NULL || arena == NULL || state == NULL) {
+        return qb_fail(error, "%s: out of memory for %llu bytes of activations and state", model->path,
+                       (unsigned long long)(header->arena_size + header->state_size));
     }
     for (uint32_t i = 0; i < model->tensor_count; i++) {
-        fill_tensor(&session->tensors[i], model, &model->tensors[i], arena);
+        fill_tensor(&session->tensors[i], model, &model->tensors[i], arena, state);
     }
     session->inputs = pointers;
     fill_links(session, session->inputs, header->inputs_first, header->inputs_count);
@@ -227,6 +230,7 @@ qb_session *qb_session_create(const qb_model *model, const char *isa, qb_error *
         qb_session_destroy(session);
         return NULL;
     }
+    qb_session_reset(session);
     return session;
 }
 
@@ -239,6 +243,24 @@ void qb_session_destroy(qb_session *session)
         session->blocks = next;
     }
     free(session);
+}
+
+static void set_to_zero(const qb_tensor *tensor)
+{
+    memset(tensor->data, 0, tensor->size);
+    if (tensor->dtype == QB_S16) {
+        int16_t *values = tensor->data;
+        for (size_t i = 0; i < tensor->count; i++) values[i] = (int16_t)tensor->zero_point;
+    } else if (tensor->dtype == QB_S8 || tensor->dtype == QB_U8) {
+        memset(tensor->data, tensor->zero_point, tensor->size);
+    }
+}
+
+void qb_session_reset(qb_session *session)
+{
+    for (uint32_t i = 0; i < session->model->tensor_count; i++) {
+        if (session->tensors[i].kind == QB_VARIABLE) set_to_zero(&session->tensors[i]);
+    }
 }
 
 void qb_session_run(qb_session *session)

@@ -14,7 +14,7 @@
 #include "../include/quantbench.h"
 #include "format.h"
 
-/* The most that a tensor, the arena, or a session's allocations together may take: sizes fit in a signed 32-bit number. */
+/* The most that a tensor, the arena, the state, or a session's allocations together may take: sizes fit in a signed 32-bit number. */
 #define QB_MEMORY_LIMIT ((uint64_t)INT32_MAX)
 
 struct qb_model {

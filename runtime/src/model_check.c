@@ -11,8 +11,11 @@ size_t qb_dtype_size(uint8_t dtype)
     switch (dtype) {
     case QB_F32:
     case QB_S32: return 4;
+    case QB_S64: return 8;
+    case QB_S16: return 2;
     case QB_S8:
-    case QB_U8: return 1;
+    case QB_U8:
+    case QB_BOOL: return 1;
     default: return 0;
     }
 }
@@ -47,6 +50,28 @@ static uint64_t size_of_dims(const qb_tensor_record *tensor)
     return size;
 }
 
+/* A quantized tensor's zero point is one of its dtype's values; of the wide dtypes, which are quantized symmetrically
+ * or not at all, only 0. */
+static bool is_zero_point(uint8_t dtype, int32_t value)
+{
+    switch (dtype) {
+    case QB_S8: return value >= INT8_MIN && value <= INT8_MAX;
+    case QB_U8: return value >= 0 && value <= UINT8_MAX;
+    case QB_S16: return value >= INT16_MIN && value <= INT16_MAX;
+    default: return value == 0;
+    }
+}
+
+/* Bytes of the section or area that holds tensors of this kind. */
+static uint64_t room_of(const qb_model *model, uint8_t kind)
+{
+    switch (kind) {
+    case QB_CONSTANT: return model->data_size;
+    case QB_VARIABLE: return model->header->state_size;
+    default: return model->header->arena_size;
+    }
+}
+
 static bool check_quantization(const qb_model *model, qb_error *error, uint32_t index)
 {
     const qb_tensor_record *tensor = &model->tensors[index];
@@ -58,12 +83,10 @@ static bool check_quantization(const qb_model *model, qb_error *error, uint32_t 
     const bool fits = per_channel ? tensor->quant_axis < tensor->rank &&
                                         count == (uint32_t)tensor->dims[tensor->quant_axis]
                                   : tensor->quant_axis == -1 && count <= 1;
-    if (!fits || (tensor->dtype == QB_F32 && count != 0) || (count == 0 && tensor->zero_point != 0)) {
+    if (!fits || ((tensor->dtype == QB_F32 || tensor->dtype == QB_BOOL) && count != 0) || (count == 0 && tensor->zero_point != 0)) {
         return tensor_fails(model, error, index, "its number of scales does not fit");
     }
-    const int32_t low = tensor->dtype == QB_S8 ? -128 : 0;
-    const int32_t high = tensor->dtype == QB_S8 ? 127 : tensor->dtype == QB_U8 ? 255 : 0;
-    if (tensor->zero_point < low || tensor->zero_point > high) {
+    if (!is_zero_point(tensor->dtype, tensor->zero_point)) {
         return tensor_fails(model, error, index, "its zero point is out of range");
     }
     for (uint32_t i = 0; i < count; i++) {
@@ -81,14 +104,13 @@ static bool check_tensor(const qb_model *model, qb_error *error, uint32_t index)
     if (tensor->name >= model->strings_size) {
         return qb_fail(error, "%s: tensor %u: its name lies outside the strings", model->path, index);
     }
-    if (qb_dtype_size(tensor->dtype) == 0 || tensor->kind > QB_CONSTANT || tensor->rank > QB_MAX_RANK) {
+    if (qb_dtype_size(tensor->dtype) == 0 || tensor->kind > QB_VARIABLE || tensor->rank > QB_MAX_RANK) {
         return tensor_fails(model, error, index, "unknown dtype or kind, or too many dimensions");
     }
     if (size_of_dims(tensor) != tensor->size) {
         return tensor_fails(model, error, index, "its size does not follow from its dimensions");
     }
-    const uint64_t room = tensor->kind == QB_CONSTANT ? model->data_size : model->header->arena_size;
-    if (tensor->offset % QB_ALIGNMENT != 0 || !spans(tensor->offset, tensor->size, room)) {
+    if (tensor->offset % QB_ALIGNMENT != 0 || !spans(tensor->offset, tensor->size, room_of(model, tensor->kind))) {
         return tensor_fails(model, error, index, "its data lies outside its section or is not aligned");
     }
     return check_quantization(model, error, index);
@@ -153,7 +175,7 @@ static bool check_edges(const qb_model *model, qb_error *error, uint32_t index, 
     for (uint32_t i = 0; i < node->outputs_count; i++) {
         const uint32_t tensor = model->links[node->outputs_first + i];
         if (tensor >= model->tensor_count || there[tensor]) {
-            return node_fails(model, error, index, "it writes a constant, an input or a tensor written before");
+            return node_fails(model, error, index, "it writes a constant, a variable, an input or a tensor written before");
         }
         there[tensor] = true;
     }
@@ -162,7 +184,7 @@ static bool check_edges(const qb_model *model, qb_error *error, uint32_t index, 
 
 static bool check_flow(const qb_model *model, qb_error *error, bool *there)
 {
-    for (uint32_t i = 0; i < model->tensor_count; i++) there[i] = model->tensors[i].kind == QB_CONSTANT;
+    for (uint32_t i = 0; i < model->tensor_count; i++) there[i] = model->tensors[i].kind != QB_ACTIVATION;
     if (!check_inputs(model, error, there)) return false;
     for (uint32_t i = 0; i < model->node_count; i++) {
         if (!check_node(model, error, i) || !check_edges(model, error, i, there)) return false;
@@ -181,9 +203,10 @@ bool qb_model_check_records(const qb_model *model, qb_error *error)
     if (model->header->name >= model->strings_size) {
         return qb_fail(error, "%s: the model's name lies outside the strings", model->path);
     }
-    if (model->header->arena_size > QB_MEMORY_LIMIT) {
-        return qb_fail(error, "%s: asks for %llu bytes of activations, more than this runner allows", model->path,
-                       (unsigned long long)model->header->arena_size);
+    const uint64_t arena_size = model->header->arena_size, state_size = model->header->state_size;
+    if (arena_size > QB_MEMORY_LIMIT || state_size > QB_MEMORY_LIMIT) {
+        return qb_fail(error, "%s: asks for %llu bytes of activations and %llu of state, more than this runner allows",
+                       model->path, (unsigned long long)arena_size, (unsigned long long)state_size);
     }
     for (uint32_t i = 0; i < model->tensor_count; i++) {
         if (!check_tensor(model, error, i)) return false;

@@ -1,7 +1,7 @@
 #include "ops.h"
 
 /* The names that ops.def joins by |. */
-enum { F32 = QB_ARITH_F32, HYBRID = QB_ARITH_HYBRID, INT8 = QB_ARITH_INT8 };
+enum { F32 = QB_ARITH_F32, HYBRID = QB_ARITH_HYBRID, INT8 = QB_ARITH_INT8, INT16 = QB_ARITH_INT16 };
 
 static const qb_op ops[] = {
 #define QB_OP(code, NAME, ir, arithmetics) {code, #NAME, arithmetics, qb_prepare_##NAME},
@@ -22,6 +22,7 @@ const char *qb_arithmetic_name(uint8_t arithmetic)
     switch (arithmetic) {
     case F32: return "f32";
     case HYBRID: return "hybrid";
-    default: return "int8";
+    case INT8: return "int8";
+    default: return "int16";
     }
 }

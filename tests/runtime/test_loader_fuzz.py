@@ -95,7 +95,7 @@ def with_header(content: bytes, **changes: object) -> bytes:
 @pytest.mark.parametrize(
     ("changes", "complaint"),
     [
-        ({"version": 2}, "format version 2"),
+        ({"version": 1}, "format version 1"),
         ({"arena_size": 2**40}, "asks for 1099511627776 bytes"),
         ({"arena_size": 0}, "lies outside its section"),
         ({"name": 2**31}, "name lies outside"),

@@ -19,7 +19,8 @@ bool qb_check_counts(qb_builder *builder, const qb_step *step, uint32_t min_in, 
 bool qb_check_dtype(qb_builder *builder, const qb_step *step, const qb_tensor *tensor, uint8_t dtype)
 {
     if (tensor->dtype != dtype) return qb_refuse(builder, step, "tensor '%s' has the wrong dtype", tensor->name);
-    if (dtype == QB_S8 && (tensor->quant_count != 1 || tensor->quant_axis != -1)) {
+    const bool quantized = dtype == QB_S8 || dtype == QB_U8 || dtype == QB_S16;
+    if (quantized && (tensor->quant_count != 1 || tensor->quant_axis != -1)) {
         return qb_refuse(builder, step, "tensor '%s' is not quantized per tensor", tensor->name);
     }
     return true;
@@ -27,7 +28,8 @@ bool qb_check_dtype(qb_builder *builder, const qb_step *step, const qb_tensor *t
 
 bool qb_check_elementary(qb_builder *builder, const qb_step *step)
 {
-    const uint8_t dtype = step->node->arithmetic == QB_ARITH_F32 ? QB_F32 : QB_S8;
+    const uint8_t arithmetic = step->node->arithmetic;
+    const uint8_t dtype = arithmetic == QB_ARITH_F32 ? QB_F32 : arithmetic == QB_ARITH_INT16 ? QB_S16 : QB_S8;
     return qb_check_dtype(builder, step, step->in[0], dtype) && qb_check_dtype(builder, step, step->out[0], dtype);
 }
 
@@ -37,10 +39,11 @@ bool qb_check_no_activation(qb_builder *builder, const qb_step *step)
     return qb_refuse(builder, step, "the op cannot have a fused activation");
 }
 
-bool qb_check_s32_const(qb_builder *builder, const qb_step *step, const qb_tensor *tensor, size_t count)
+bool qb_check_index_const(qb_builder *builder, const qb_step *step, const qb_tensor *tensor, size_t count)
 {
-    if (tensor->kind == QB_CONSTANT && tensor->dtype == QB_S32 && tensor->count == count) return true;
-    return qb_refuse(builder, step, "tensor '%s' should be a constant of %zu int32", tensor->name, count);
+    const bool index = tensor->dtype == QB_S32 || tensor->dtype == QB_S64;
+    if (tensor->kind == QB_CONSTANT && index && tensor->count == count) return true;
+    return qb_refuse(builder, step, "tensor '%s' should be a constant of %zu integers", tensor->name, count);
 }
 
 bool qb_same_shape(const qb_tensor *a, const qb_tensor *b)

@@ -7,17 +7,23 @@
 /* The node has at least min_in inputs, none of these left out, at most max_in, and one output. */
 bool qb_check_counts(qb_builder *builder, const qb_step *step, uint32_t min_in, uint32_t max_in);
 
-/* The tensor has this dtype; one that is QB_S8 must be quantized per tensor. */
+/* The tensor has this dtype; one that is QB_S8, QB_U8 or QB_S16 must be quantized per tensor. */
 bool qb_check_dtype(qb_builder *builder, const qb_step *step, const qb_tensor *tensor, uint8_t dtype);
 
-/* Input 0 and the output have the dtype of the node's arithmetic: QB_F32, or QB_S8 quantized per tensor. */
+/* Input 0 and the output have the dtype of the node's arithmetic: QB_F32, or QB_S8 or QB_S16 quantized per tensor. */
 bool qb_check_elementary(qb_builder *builder, const qb_step *step);
 
 /* The node has no fused activation. */
 bool qb_check_no_activation(qb_builder *builder, const qb_step *step);
 
-/* A constant of dtype QB_S32 with this many elements. */
-bool qb_check_s32_const(qb_builder *builder, const qb_step *step, const qb_tensor *tensor, size_t count);
+/* A constant of dtype QB_S32 or QB_S64 with this many elements: axes, paddings, sizes. */
+bool qb_check_index_const(qb_builder *builder, const qb_step *step, const qb_tensor *tensor, size_t count);
+
+/* Element i of a QB_S32 or QB_S64 tensor. */
+static inline int64_t qb_index_at(const qb_tensor *tensor, size_t i)
+{
+    return tensor->dtype == QB_S64 ? ((const int64_t *)tensor->data)[i] : ((const int32_t *)tensor->data)[i];
+}
 
 bool qb_same_shape(const qb_tensor *a, const qb_tensor *b);
 bool qb_same_quantization(const qb_tensor *a, const qb_tensor *b);

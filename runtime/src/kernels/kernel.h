@@ -18,13 +18,13 @@
 
 #include "../format.h"
 
-/* A tensor as kernels see it. dims beyond rank are 1. data points into the arena or the mapped file. */
+/* A tensor as kernels see it. dims beyond rank are 1. data points into the arena, the state or the mapped file. */
 typedef struct qb_tensor {
     const char *name;
     int32_t dims[QB_MAX_RANK];
     int rank;
-    uint8_t dtype; /* QB_F32, QB_S8, QB_U8, QB_S32 */
-    uint8_t kind;  /* QB_ACTIVATION, QB_CONSTANT */
+    uint8_t dtype; /* QB_F32, QB_S8, … */
+    uint8_t kind;  /* QB_ACTIVATION, QB_CONSTANT, QB_VARIABLE: state that run reads and writes in place */
     void *data;
     size_t count; /* elements */
     size_t size;  /* bytes */

@@ -62,13 +62,13 @@ static bool read_axes(qb_builder *builder, const qb_step *step, bool *reduced)
 {
     const qb_tensor *axes = step->in[1];
     const int rank = step->in[0]->rank;
-    if (!qb_check_s32_const(builder, step, axes, axes->count)) return false;
-    const int32_t *values = axes->data;
+    if (!qb_check_index_const(builder, step, axes, axes->count)) return false;
     for (size_t i = 0; i < axes->count; i++) {
-        if (values[i] < -rank || values[i] >= rank) {
-            return qb_refuse(builder, step, "there is no axis %d", values[i]);
+        const int64_t axis = qb_index_at(axes, i);
+        if (axis < -rank || axis >= rank) {
+            return qb_refuse(builder, step, "there is no axis %lld", (long long)axis);
         }
-        reduced[values[i] < 0 ? values[i] + rank : values[i]] = true;
+        reduced[axis < 0 ? axis + rank : axis] = true;
     }
     return true;
 }

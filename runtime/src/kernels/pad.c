@@ -1,4 +1,4 @@
-/* Pad with zeros: 0.0 in float, the zero point in int8. Paddings: int32 constant (rank, 2), before and after. */
+/* Pad with zeros: 0.0 in float, the zero point in int8. Paddings: constant (rank, 2), before and after. */
 #include <string.h>
 
 #include "checks.h"
@@ -32,14 +32,15 @@ static void run(const qb_step *step)
 }
 
 /* Each dimension of the output is the input's and what lies before and after it. */
-static bool check_shape(qb_builder *builder, const qb_step *step, const int32_t *paddings)
+static bool check_shape(qb_builder *builder, const qb_step *step, const qb_tensor *paddings)
 {
     const qb_tensor *in = step->in[0], *out = step->out[0];
     for (int d = 0; d < in->rank; d++) {
-        const int32_t before = paddings[2 * d], after = paddings[2 * d + 1];
-        if (before < 0 || after < 0 || (int64_t)in->dims[d] + before + after != out->dims[d]) {
-            return qb_refuse(builder, step, "padding %d and %d do not lead to the output's dimension %d", before, after,
-                             d);
+        const int64_t before = qb_index_at(paddings, 2 * (size_t)d), after = qb_index_at(paddings, 2 * (size_t)d + 1);
+        const bool possible = before >= 0 && before <= out->dims[d] && after >= 0 && after <= out->dims[d];
+        if (!possible || in->dims[d] + before + after != out->dims[d]) {
+            return qb_refuse(builder, step, "padding %lld and %lld do not lead to the output's dimension %d",
+                             (long long)before, (long long)after, d);
         }
     }
     return true;
@@ -56,8 +57,8 @@ static bool check_tensors(qb_builder *builder, const qb_step *step)
     if (in->dtype == QB_S8 && !qb_same_quantization(in, out)) {
         return qb_refuse(builder, step, "input and output are quantized differently");
     }
-    return qb_check_s32_const(builder, step, step->in[1], 2 * (size_t)in->rank) &&
-           check_shape(builder, step, step->in[1]->data);
+    return qb_check_index_const(builder, step, step->in[1], 2 * (size_t)in->rank) &&
+           check_shape(builder, step, step->in[1]);
 }
 
 bool qb_prepare_PAD(qb_builder *builder, qb_step *step)
@@ -66,7 +67,6 @@ bool qb_prepare_PAD(qb_builder *builder, qb_step *step)
     pad *op = qb_alloc(builder, sizeof *op);
     if (op == NULL) return false;
     const qb_tensor *in = step->in[0], *out = step->out[0];
-    const int32_t *paddings = step->in[1]->data;
     size_t stride = out->size / out->count;
     op->rank = in->rank;
     op->row_size = stride * (size_t)in->dims[in->rank - 1];
@@ -74,7 +74,7 @@ bool qb_prepare_PAD(qb_builder *builder, qb_step *step)
     for (int d = in->rank - 1; d >= 0; d--) {
         op->dims[d] = (size_t)in->dims[d];
         op->strides[d] = stride;
-        op->start += stride * (size_t)paddings[2 * d];
+        op->start += stride * (size_t)qb_index_at(step->in[1], 2 * (size_t)d);
         stride *= (size_t)out->dims[d];
     }
     step->state = op;

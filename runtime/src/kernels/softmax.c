@@ -103,7 +103,7 @@ bool qb_prepare_SOFTMAX(qb_builder *builder, qb_step *step)
     if (in->rank < 1 || !qb_same_shape(in, step->out[0])) {
         return qb_refuse(builder, step, "input and output differ in shape or have no dimension");
     }
-    const float beta = step->node->beta;
+    const float beta = step->node->parameters[0];
     if (!isfinite(beta) || beta <= 0.0f) return qb_refuse(builder, step, "beta is not positive");
     softmax *op = qb_alloc(builder, sizeof *op);
     if (op == NULL) return false;

@@ -1,0 +1,73 @@
+"""The op-specific fields of a node record (runtime/include/format.def), from an IR node.
+
+An op whose kernel needs more than its tensors has one function here, registered by IR name. What the
+numbers in `parameters` and `options` mean stands on the op's line in runtime/include/ops.def.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from harness.errors import FormatError
+from harness.graph import Graph, Node
+from harness.ops.windows import node_padding, window_attrs
+
+Fields = dict[str, object]  # field of node_record → value; an array field may be given short
+
+_FIELDS: dict[str, Callable[[Graph, Node], Fields]] = {}
+
+
+def node_fields(graph: Graph, node: Node) -> Fields:
+    """The fields that this node sets; needs inferred shapes.
+
+    Raises FormatError where an attribute has a value that the runtime does not have.
+    """
+    fields = _FIELDS.get(node.op)
+    return {} if fields is None else fields(graph, node)
+
+
+def fields(*ops: str):
+    """Registers a function (graph, node) → Fields for these IR ops."""
+
+    def register(function):
+        _FIELDS.update(dict.fromkeys(ops, function))
+        return function
+
+    return register
+
+
+@fields("Conv2D", "DepthwiseConv2D", "AveragePool2D", "MaxPool2D")
+def _window(graph: Graph, node: Node) -> Fields:
+    size = graph.tensors[node.inputs[0]].shape[1:3]
+    window = node.attrs["filter"] if "filter" in node.attrs else graph.tensors[node.inputs[1]].shape[1:3]
+    (stride_h, stride_w), (dilation_h, dilation_w), _ = window_attrs(node)
+    ((top, bottom), (left, right)), _ = node_padding(node, size, window)
+    return {
+        "stride_h": stride_h,
+        "stride_w": stride_w,
+        "dilation_h": dilation_h,
+        "dilation_w": dilation_w,
+        "pad_top": top,
+        "pad_bottom": bottom,
+        "pad_left": left,
+        "pad_right": right,
+        "filter_h": window[0],
+        "filter_w": window[1],
+    }
+
+
+@fields("Pad")
+def _pad(_graph: Graph, node: Node) -> Fields:
+    if node.attrs.get("value", 0.0) != 0.0:
+        raise FormatError(f"node '{node.name}' (Pad): the runtime pads with zeros only")
+    return {}
+
+
+@fields("Concatenation")
+def _concatenation(graph: Graph, node: Node) -> Fields:
+    return {"axis": node.attrs["axis"] % len(graph.tensors[node.outputs[0]].shape)}
+
+
+@fields("Softmax")
+def _softmax(_graph: Graph, node: Node) -> Fields:
+    return {"parameters": [node.attrs.get("beta", 1.0)]}
