@@ -25,6 +25,16 @@ it is what passes and kernels are compared against, and what `fold_constants` ev
     Pad               x, paddings const (rank, 2)     value: 0.0
     MirrorPad         x, paddings const (rank, 2)     mode: "REFLECT" or "SYMMETRIC"
     ResizeBilinear    x NHWC, (height, width) const   align_corners, half_pixel_centers
+    ResizeNearestNeighbor   x NHWC, (height, width) const   align_corners, half_pixel_centers
+    TransposeConv2D   x NHWC, weights OHWI, [bias]    size (h, w) of the output, stride, padding, activation
+    BatchMatMul       a, b                            adj_x, adj_y
+    Slice             x, begin const, size const, [strides const]   —
+    Tile              x, multiples const
+    Gather            x, indices                      axis, batch_dims
+    GatherNd          x, indices
+    OneHot            indices, depth const, on, off   axis
+    TopK              x, k const                      two outputs: values, indices
+    DepthToSpace SpaceToDepth   x NHWC                block
     FusedResizeAndPadConv2D   x NHWC, weights OHWI, [bias]   size: None or (h, w), align_corners, pads, mode,
                                                       stride, activation
     Mean              x, axes const                   keep_dims
@@ -112,7 +122,12 @@ def infer_shapes(graph: Graph, *, partial: bool = False) -> Graph:
         inputs = [graph.tensors[n] if n != OPTIONAL else None for n in node.inputs]
         if partial and (node.op not in OPS or any(t is not None and t.shape is None for t in inputs)):
             continue
-        for name, (shape, dtype) in zip(node.outputs, _infer_node(node, inputs), strict=True):
+        inferred = _infer_node(node, inputs)
+        if len(node.outputs) != len(inferred):
+            raise FormatError(
+                f"node '{node.name}' ({node.op}) has {len(node.outputs)} outputs, expected {len(inferred)}"
+            )
+        for name, (shape, dtype) in zip(node.outputs, inferred, strict=True):
             tensor = graph.tensors[name]
             tensor.shape = tuple(int(d) for d in shape)
             if tensor.quant is None:  # a quantized tensor already says its dtype

@@ -1,4 +1,4 @@
-"""SpaceToBatchND and BatchToSpaceND: how TensorFlow writes a dilated convolution."""
+"""Pixels exchanged for channels, or for images of a batch: how TensorFlow writes a dilated convolution."""
 
 from __future__ import annotations
 
@@ -73,3 +73,47 @@ class BatchToSpaceND:
         view = view.reshape(-1, *(d * b for d, b in zip(x.shape[1:], block, strict=False)), *rest)
         slices = [slice(low, view.shape[i + 1] - high) for i, (low, high) in enumerate(crops)]
         return [view[(slice(None), *slices)]]
+
+
+def _block(node) -> int:
+    block = node.attrs["block"]
+    if block < 1:
+        raise ValueError(f"a block of {block} pixels")
+    return block
+
+
+@op("DepthToSpace")
+class DepthToSpace:
+    """y[n, i·b + k, j·b + l, c] = x[n, i, j, (k·b + l)·C + c] for blocks of b × b pixels, NHWC."""
+
+    @staticmethod
+    def infer(node, inputs):
+        (batch, height, width, depth), block = inputs[0].shape, _block(node)
+        if depth % block**2:
+            raise ValueError(f"{depth} channels do not divide into blocks of {block} × {block}")
+        return [((batch, height * block, width * block, depth // block**2), inputs[0].dtype)]
+
+    @staticmethod
+    def reference(node, arrays):
+        (batch, height, width, depth), block = arrays[0].shape, _block(node)
+        view = arrays[0].reshape(batch, height, width, block, block, -1).transpose(0, 1, 3, 2, 4, 5)
+        return [view.reshape(batch, height * block, width * block, depth // block**2)]
+
+
+@op("SpaceToDepth")
+class SpaceToDepth:
+    """The inverse of DepthToSpace."""
+
+    @staticmethod
+    def infer(node, inputs):
+        (batch, height, width, depth), block = inputs[0].shape, _block(node)
+        if height % block or width % block:
+            raise ValueError(f"{height} × {width} pixels do not divide into blocks of {block}")
+        return [((batch, height // block, width // block, depth * block**2), inputs[0].dtype)]
+
+    @staticmethod
+    def reference(node, arrays):
+        (batch, height, width, depth), block = arrays[0].shape, _block(node)
+        view = arrays[0].reshape(batch, height // block, block, width // block, block, depth)
+        view = view.transpose(0, 1, 3, 2, 4, 5)
+        return [view.reshape(batch, height // block, width // block, depth * block**2)]

@@ -1,4 +1,4 @@
-"""Conv2D and DepthwiseConv2D."""
+"""Conv2D, DepthwiseConv2D and TransposeConv2D."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import numpy as np
 
 from harness.ops import op
 from harness.ops.activations import activate
-from harness.ops.windows import WINDOW_DEFAULTS, node_padding, windows
+from harness.ops.windows import WINDOW_DEFAULTS, node_padding, window_attrs, windows
 
 
 def _check(node, x, weights, bias, channels_in, channels_out):
@@ -71,3 +71,48 @@ class DepthwiseConv2D:
     @staticmethod
     def macs(node, inputs, out):
         return int(np.prod(out) * np.prod(inputs[1].shape[1:3]))
+
+
+@op("TransposeConv2D")
+class TransposeConv2D:
+    """The gradient of a Conv2D that reads `size` pixels and writes those of x: with its stride s and its
+    padding p, y[n, i·s + ky − p, j·s + kx − p, o] = b[o] + Σ x[n, i, j, c] · w[o, ky, kx, c].
+    """
+
+    defaults = {"stride": (1, 1), "padding": "VALID", "activation": None}
+
+    @staticmethod
+    def infer(node, inputs):
+        x, weights, bias = (*inputs, None)[:3]
+        out_channels, *window, depth = weights.shape
+        _check(node, x, weights, bias, (x.shape[3], depth), out_channels)
+        size = tuple(node.attrs["size"])
+        _, read = node_padding(node, size, tuple(window))
+        if read != tuple(x.shape[1:3]):
+            raise ValueError(f"a convolution of {size} pixels writes {read}, not the input's {x.shape[1:3]}")
+        return [((x.shape[0], *size, out_channels), x.dtype)]
+
+    @staticmethod
+    def reference(node, arrays):
+        x, weights, bias = (*arrays, None)[:3]
+        size, (stride_h, stride_w) = node.attrs["size"], window_attrs(node)[0]
+        ((top, _), (left, _)), _ = node_padding(node, size, weights.shape[1:3])
+        batch, height, width, _ = x.shape
+        out_channels, window_h, window_w, _ = weights.shape
+        reach = [
+            max((n - 1) * s + w, size[i] + before)
+            for i, (n, s, w, before) in enumerate(
+                ((height, stride_h, window_h, top), (width, stride_w, window_w, left))
+            )
+        ]
+        y = np.zeros((batch, *reach, out_channels), np.float32)
+        for ky, kx in np.ndindex(window_h, window_w):
+            rows = slice(ky, ky + (height - 1) * stride_h + 1, stride_h)
+            columns = slice(kx, kx + (width - 1) * stride_w + 1, stride_w)
+            y[:, rows, columns] += x @ weights[:, ky, kx].T
+        y = y[:, top : top + size[0], left : left + size[1]]
+        return [activate(node, y if bias is None else y + bias)]
+
+    @staticmethod
+    def macs(node, inputs, out):
+        return int(np.prod(inputs[0].shape) * np.prod(inputs[1].shape[:3]))

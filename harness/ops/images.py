@@ -1,4 +1,4 @@
-"""Ops on the pixels of an image: bilinear resizing, mirrored padding, and both in front of a convolution."""
+"""Ops on the pixels of an image: resizing, mirrored padding, and both in front of a convolution."""
 
 from __future__ import annotations
 
@@ -63,25 +63,56 @@ def resize_bilinear(x: np.ndarray, size, align_corners: bool, half_pixel_centers
     return a + (b - a) * part[:, None, None]
 
 
+def nearest_pixels(length: int, target: int, align_corners: bool, half_pixel_centers: bool) -> np.ndarray:
+    """For each target pixel the source pixel that it shows: ⌊p⌋, or p rounded half up with align_corners.
+
+    p is resize_bilinear's, but (i + ½) · in / out with half_pixel_centers; computed in float32
+    (tensorflow/core/kernels/image/resize_nearest_neighbor_op.cc).
+    """
+    pixel = np.arange(target, dtype=np.float32)
+    if align_corners and target > 1:
+        scale = np.float32(length - 1) / np.float32(target - 1)
+    else:
+        scale = np.float32(length) / np.float32(target)
+    position = (pixel + np.float32(0.5 if half_pixel_centers else 0)) * scale
+    chosen = np.floor(position + np.float32(0.5)) if align_corners else np.floor(position)
+    return np.minimum(chosen, length - 1).astype(np.int64)
+
+
+def _resized(node, inputs):
+    x, size = inputs
+    if len(x.shape) != 4 or min(x.shape) < 1:
+        raise ValueError(f"needs images of rank 4, not {x.shape}")
+    if not size.is_const:
+        raise ValueError(f"the size '{size.name}' must be a constant")
+    if node.attrs.get("align_corners") and node.attrs.get("half_pixel_centers"):
+        raise ValueError("align_corners and half_pixel_centers exclude each other")
+    return [((x.shape[0], *_check_size(size.data), x.shape[3]), x.dtype)]
+
+
 @op("ResizeBilinear")
 class ResizeBilinear:
     defaults = {"align_corners": False, "half_pixel_centers": False}
-
-    @staticmethod
-    def infer(node, inputs):
-        x, size = inputs
-        if len(x.shape) != 4 or min(x.shape) < 1:
-            raise ValueError(f"needs images of rank 4, not {x.shape}")
-        if not size.is_const:
-            raise ValueError(f"the size '{size.name}' must be a constant")
-        if node.attrs.get("align_corners") and node.attrs.get("half_pixel_centers"):
-            raise ValueError("align_corners and half_pixel_centers exclude each other")
-        return [((x.shape[0], *_check_size(size.data), x.shape[3]), np.dtype(np.float32))]
+    infer = staticmethod(_resized)
 
     @staticmethod
     def reference(node, arrays):
         attrs = ResizeBilinear.defaults | node.attrs
         return [resize_bilinear(*arrays, attrs["align_corners"], attrs["half_pixel_centers"])]
+
+
+@op("ResizeNearestNeighbor")
+class ResizeNearestNeighbor:
+    defaults = ResizeBilinear.defaults
+    infer = staticmethod(_resized)
+
+    @staticmethod
+    def reference(node, arrays):
+        x, attrs = arrays[0], ResizeBilinear.defaults | node.attrs
+        flags = attrs["align_corners"], attrs["half_pixel_centers"]
+        height, width = _check_size(arrays[1])
+        rows = nearest_pixels(x.shape[1], height, *flags)
+        return [x[:, rows][:, :, nearest_pixels(x.shape[2], width, *flags)]]
 
 
 @op("MirrorPad")

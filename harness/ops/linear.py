@@ -1,4 +1,4 @@
-"""FullyConnected, MatMul, BiasAdd and BatchNorm."""
+"""FullyConnected, MatMul, BatchMatMul, BiasAdd and BatchNorm."""
 
 from __future__ import annotations
 
@@ -62,6 +62,35 @@ class MatMul:
     @staticmethod
     def macs(node, inputs, out):
         return int(np.prod(out) * np.prod(inputs[0].shape) // out[0])
+
+
+@op("BatchMatMul")
+class BatchMatMul:
+    """a · b over the last two axes, those before broadcast; adj_x and adj_y swap the last two first."""
+
+    defaults = {"adj_x": False, "adj_y": False}
+
+    @staticmethod
+    def infer(node, inputs):
+        (*outer_a, rows, depth), (*outer_b, depth_b, columns) = (tensor.shape for tensor in inputs)
+        if node.attrs.get("adj_x"):
+            rows, depth = depth, rows
+        if node.attrs.get("adj_y"):
+            depth_b, columns = columns, depth_b
+        if depth != depth_b:
+            raise ValueError(f"cannot multiply {inputs[0].shape} by {inputs[1].shape}")
+        return [((*np.broadcast_shapes(tuple(outer_a), tuple(outer_b)), rows, columns), inputs[0].dtype)]
+
+    @staticmethod
+    def reference(node, arrays):
+        a, b = arrays
+        a = a.swapaxes(-1, -2) if node.attrs.get("adj_x") else a
+        b = b.swapaxes(-1, -2) if node.attrs.get("adj_y") else b
+        return [a @ b]
+
+    @staticmethod
+    def macs(node, inputs, out):
+        return int(np.prod(out) * inputs[0].shape[-2 if node.attrs.get("adj_x") else -1])
 
 
 @op("BiasAdd")

@@ -8,7 +8,8 @@ from harness.ops import op
 from harness.ops.activations import activate
 
 
-def _constant(tensor, what):
+def constant(tensor, what) -> np.ndarray:
+    """The values of an input that must not change while the network runs; ValueError where it may."""
     if not tensor.is_const:
         raise ValueError(f"{what} '{tensor.name}' must be a constant")
     return tensor.data
@@ -32,7 +33,7 @@ class Reshape:
     @staticmethod
     def infer(node, inputs):
         x, shape = (*inputs, None)[:2]
-        wanted = None if shape is None else _constant(shape, "the shape")
+        wanted = None if shape is None else constant(shape, "the shape")
         return [(Reshape._target(node, wanted, int(np.prod(x.shape))), x.dtype)]
 
     @staticmethod
@@ -66,7 +67,7 @@ class Squeeze:
 class Transpose:
     @staticmethod
     def infer(node, inputs):
-        x, perm = inputs[0], [int(p) for p in _constant(inputs[1], "the permutation")]
+        x, perm = inputs[0], [int(p) for p in constant(inputs[1], "the permutation")]
         if sorted(perm) != list(range(len(x.shape))):
             raise ValueError(f"{perm} does not permute {len(x.shape)} axes")
         return [(tuple(x.shape[p] for p in perm), x.dtype)]
@@ -78,11 +79,13 @@ class Transpose:
 
 @op("Pad")
 class Pad:
+    """value: what is put around; a real number for a quantized tensor."""
+
     defaults = {"value": 0.0}
 
     @staticmethod
     def infer(node, inputs):
-        x, pads = inputs[0], _constant(inputs[1], "the padding")
+        x, pads = inputs[0], constant(inputs[1], "the padding")
         if pads.shape != (len(x.shape), 2) or pads.min() < 0:
             raise ValueError(f"padding {pads.tolist()} does not suit rank {len(x.shape)}")
         return [(tuple(int(d + a + b) for d, (a, b) in zip(x.shape, pads, strict=True)), x.dtype)]
@@ -127,7 +130,7 @@ class Mean:
     @staticmethod
     def infer(node, inputs):
         x = inputs[0]
-        axes = Mean._axes(_constant(inputs[1], "the list of axes"), len(x.shape))
+        axes = Mean._axes(constant(inputs[1], "the list of axes"), len(x.shape))
         keep = node.attrs.get("keep_dims", False)
         shape = [1 if i in axes else d for i, d in enumerate(x.shape) if keep or i not in axes]
         return [(tuple(shape), x.dtype)]
