@@ -22,7 +22,8 @@ import tflite
 from harness.errors import FormatError, UsageError, unknown_name
 from harness.graph import OPTIONAL, Graph, Node, Quantization, Tensor
 from harness.importers import read_bytes
-from harness.importers.tflite_ops import TFLITE_OPS, Operator
+from harness.importers.tflite_operator import Operator
+from harness.importers.tflite_ops import TFLITE_OPS
 from harness.ops import OPS, Shape
 
 IDENTIFIER = b"TFL3"
@@ -37,6 +38,8 @@ DTYPES = {
     tflite.TensorType.INT32: np.dtype(np.int32),
     tflite.TensorType.INT64: np.dtype(np.int64),
     tflite.TensorType.UINT8: np.dtype(np.uint8),
+    tflite.TensorType.INT16: np.dtype(np.int16),
+    tflite.TensorType.BOOL: np.dtype(np.bool_),
 }
 TYPE_NAMES = {number: name for name, number in vars(tflite.TensorType).items() if isinstance(number, int)}
 OP_NAMES = {number: name for name, number in vars(tflite.BuiltinOperator).items() if isinstance(number, int)}
@@ -161,14 +164,15 @@ class _Reader:
         if record.Type() not in DTYPES:
             kind = TYPE_NAMES.get(record.Type(), record.Type())
             raise self.error(f"has tensor '{name}' of type {kind}, which is not supported")
-        if record.IsVariable() or record.Sparsity() is not None:
-            raise self.error(f"has tensor '{name}', which is variable or sparse: not supported")
+        if record.Sparsity() is not None:
+            raise self.error(f"has tensor '{name}', which is sparse: not supported")
         dtype, shape = DTYPES[record.Type()], self._shape(record, name)
         quant = self._quantization(record, name, dtype, shape)
         if quant is not None and dtype == np.uint8:
             raise self.error(f"is quantized to uint8 (tensor '{name}'); only int8 files are supported")
-        data = self._constant(record, name, dtype, shape) if may_be_const else None
-        return Tensor(name, shape, dtype, data, quant)
+        variable = bool(record.IsVariable())
+        data = self._constant(record, name, dtype, shape) if may_be_const and not variable else None
+        return Tensor(name, shape, dtype, data, quant, variable)
 
     def _text(self, raw: bytes | None, fallback: str) -> str:
         """A name from the file, fit for an error message."""
@@ -204,6 +208,8 @@ class _Reader:
             )
         if not expected:
             return np.empty(shape, dtype)
+        if dtype == np.bool_:
+            return (buffer.DataAsNumpy() != 0).reshape(shape)  # any byte but 0 is true
         return buffer.DataAsNumpy().view(dtype.newbyteorder("<")).reshape(shape)
 
     def _quantization(self, record, name: str, dtype: np.dtype, shape: Shape) -> Quantization | None:
@@ -247,8 +253,5 @@ class _Reader:
         translate = TFLITE_OPS.get(op)
         if translate is None:
             return Node(f"tflite.{op}" if op in OPS else op, outputs[0], inputs, outputs)
-        operator = Operator(op, outputs[0], inputs, graph, record)
-        ir_op, inputs, attrs = translate(operator)
-        if len(outputs) != 1:
-            raise operator.error(f"has {len(outputs)} outputs, expected 1")
+        ir_op, inputs, attrs = translate(Operator(op, outputs[0], inputs, outputs, graph, record))
         return Node(ir_op, outputs[0], inputs, outputs, attrs)
