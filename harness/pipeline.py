@@ -9,15 +9,15 @@ from __future__ import annotations
 
 import platform
 import tempfile
-from collections.abc import Callable, Iterable
-from contextlib import ExitStack, closing
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
 import devices
 from devices import Device
-from harness import __version__, build
+from harness import __version__, build, lease
 from harness.deploy import deploy
 from harness.errors import UsageError
 from harness.measure import measure
@@ -42,6 +42,7 @@ class Request:
     settings: TrialSettings = DEFAULT
     store: str = "results/quantbench.db"
     release: str | None = None
+    wait_s: float = 0.0  # for a device that somebody else uses
 
 
 @dataclass(frozen=True)
@@ -72,8 +73,9 @@ def run(request: Request, progress: Progress, note: Callable[[str], None]) -> Ou
         with Store.open(request.store, notes.append) as store:
             writer = store.new_run(record)
             for name, device in opened.items():
-                for job in prepared:
-                    cells += _trial(name, device, job, request.settings, writer, progress, note)
+                with _leased(name, device, request.wait_s, progress) as leased:
+                    for job in prepared:
+                        cells += _trial(name, leased, job, request.settings, writer, progress, note)
     return Outcome(cells, record, notes)
 
 
@@ -92,6 +94,15 @@ def _prepare(request: Request, model: str, folder: Path, progress: Progress) -> 
     source = open_source(model, request.weights, request.preprocess)
     variants = list(request.variants) if request.variants else None
     return prepare(source, variants, request.dataset, request.samples, folder, _named(progress, source.name))
+
+
+@contextmanager
+def _leased(name: str, device: Device, wait_s: float, progress: Progress) -> Iterator[Device]:
+    """The device under its lease, which the runner grants: it is sent first, and alone."""
+    runner = build.runner(device.info().arch, lambda text: progress(text, 0, 0))
+    there = deploy(device, runner).runner
+    with lease.held(device, there, wait_s, lambda text: progress(f"{name}: {text}", 0, 0)) as leased:
+        yield leased
 
 
 def _trial(

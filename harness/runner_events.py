@@ -67,6 +67,7 @@ Count = Annotated[int, _count]
 Duration = Annotated[int, _duration]
 Text = Annotated[str, _text]
 MaybeCount = Annotated[int | None, _optional(_count)]
+MaybeText = Annotated[str | None, _optional(_text)]
 Counts = Annotated[tuple[int, ...], _list(_count)]
 Durations = Annotated[tuple[int, ...], _list(_duration)]
 Numbers = Annotated[tuple[float, ...], _list(_number)]
@@ -91,7 +92,7 @@ class Start:
 
 @dataclass(frozen=True)
 class StartInfo:
-    """The first line of `info`, which loads no model."""
+    """The first line of a mode that loads no model."""
 
     mode: Text
     version: Text
@@ -166,12 +167,29 @@ class Range:
 
 
 @dataclass(frozen=True)
+class Bandwidth:
+    """Reading `bytes` of memory, once for each entry of ns."""
+
+    bytes: Count
+    ns: Durations
+
+
+@dataclass(frozen=True)
 class Info:
     arch: Text
     features: AnyTexts
     isas: Texts
     page_size: Count
     cores: Count
+
+
+@dataclass(frozen=True)
+class LeaseAnswer:
+    """Whether it is granted ("yes" or "no"); who is in the way and for how long, None where nobody is."""
+
+    granted: Text
+    holder: MaybeText
+    ms_left: MaybeCount
 
 
 @dataclass(frozen=True)
@@ -186,7 +204,22 @@ class Error:
     message: Text
 
 
-Event = Start | StartInfo | Cold | Warmup | Samples | Usage | Top | NodeTime | Range | Info | End | Error
+Event = (
+    Start
+    | StartInfo
+    | Cold
+    | Warmup
+    | Samples
+    | Usage
+    | Top
+    | NodeTime
+    | Range
+    | Bandwidth
+    | Info
+    | LeaseAnswer
+    | End
+    | Error
+)
 
 _EVENTS = {
     "start": Start,
@@ -197,10 +230,13 @@ _EVENTS = {
     "top": Top,
     "node": NodeTime,
     "range": Range,
+    "bandwidth": Bandwidth,
     "info": Info,
+    "lease": LeaseAnswer,
     "end": End,
     "error": Error,
 }
+_WITHOUT_MODEL = ("info", "lease", "bandwidth")  # modes
 _CHECKS = {
     kind: {name: hint.__metadata__[0] for name, hint in get_type_hints(kind, include_extras=True).items()}
     for kind in (*_EVENTS.values(), StartInfo)
@@ -228,7 +264,7 @@ def _parse_line(line: bytes, nonce: str) -> Event:
     name = fields.pop("event", None)
     if not isinstance(name, str) or name not in _EVENTS:
         raise _Wrong(f"unknown event {clean(repr(name), 40)}")
-    kind = StartInfo if name == "start" and fields.get("mode") == "info" else _EVENTS[name]
+    kind = StartInfo if name == "start" and fields.get("mode") in _WITHOUT_MODEL else _EVENTS[name]
     checks = _CHECKS[kind]
     if missing := checks.keys() - fields.keys():
         raise _Wrong(f"event '{name}' lacks '{min(missing)}'")

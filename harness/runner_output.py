@@ -13,11 +13,13 @@ import numpy as np
 from devices import RunResult
 from harness.errors import TrialError
 from harness.runner_events import (
+    Bandwidth,
     Cold,
     End,
     Error,
     Event,
     Info,
+    LeaseAnswer,
     NodeTime,
     Range,
     Samples,
@@ -146,11 +148,25 @@ def read_profile(result: RunResult, nonce: str) -> list[NodeTime]:
     return nodes
 
 
+def read_bandwidth(result: RunResult, nonce: str) -> Bandwidth:
+    """A `bandwidth` output."""
+    _, events = read(result, nonce, "bandwidth")
+    _exactly(events, Bandwidth)
+    return _one(events, Bandwidth)
+
+
 def read_info(result: RunResult, nonce: str) -> Info:
     """An `info` output."""
     _, events = read(result, nonce, "info")
     _exactly(events, Info)
     return _one(events, Info)
+
+
+def read_lease(result: RunResult, nonce: str) -> LeaseAnswer:
+    """A `lease` output."""
+    _, events = read(result, nonce, "lease")
+    _exactly(events, LeaseAnswer)
+    return _one(events, LeaseAnswer)
 
 
 def read_ranges(

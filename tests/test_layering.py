@@ -35,6 +35,7 @@ LAYERS = [
         "harness.runner_events",
         "harness.runner_output",
     ],
+    ["harness.lease"],
     ["harness.trial", "harness.measure", "harness.calibration"],
     [
         "harness.schema",

@@ -18,6 +18,7 @@ from harness.commands._options import (
     add_store,
     names,
     positive,
+    seconds,
     store_exists,
     write_whole,
 )
@@ -68,6 +69,13 @@ def add(parser: ArgumentParser) -> None:
         help="what bench compare and history call this run (default: the git tag or commit of this folder)",
     )
     parser.add_argument(
+        "--wait",
+        type=seconds,
+        default=0.0,
+        metavar="TIME",
+        help="wait so long for a device that somebody else uses: 90s, 10m, 2h (default: not at all)",
+    )
+    parser.add_argument(
         "--dry-run", action="store_true", help="say what would be measured and for how long, and do nothing"
     )
     add_quiet(parser)
@@ -91,6 +99,7 @@ def _request(arguments: Namespace) -> pipeline.Request:
         settings=_settings(arguments.trial, arguments.processes),
         store=arguments.store,
         release=release_label.of_folder(Path.cwd()) if named is None else release_label.checked(named),
+        wait_s=arguments.wait,
     )
 
 

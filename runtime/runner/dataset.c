@@ -109,8 +109,9 @@ static void check_fit(const dataset *data, const qb_session *session)
 {
     if (qb_session_input_count(session) != 1) fail("%s: the model has more than one input", data->path);
     const int dtype = data->input.dtype;
-    if (dtype != QB_F32 && !(dtype == QB_S8 && data->input.scale > 0.0f)) {
-        fail("%s: the model's input '%s' is neither float nor quantized int8", data->path, data->input.name);
+    const bool quantized = dtype == QB_S8 || dtype == QB_U8 || dtype == QB_S16;
+    if (dtype != QB_F32 && !(quantized && data->input.scale > 0.0f)) {
+        fail("%s: the model's input '%s' is neither float nor quantized", data->path, data->input.name);
     }
     const size_t wanted = data->input.size / qb_dtype_size((uint8_t)dtype);
     if (wanted != data->sample_count) {
@@ -150,18 +151,30 @@ static float stored_value(uint8_t dtype, const void *values, size_t index)
     }
 }
 
+/* Writes a real value as element `index` of the model's input. */
+static void put_value(const qb_view *input, size_t index, float real)
+{
+    const float scale = input->scale;
+    const int32_t zero = input->zero_point;
+    void *values = input->data;
+    switch (input->dtype) {
+    case QB_S8: ((int8_t *)values)[index] = (int8_t)qb_quantize_s8(real, scale, zero); break;
+    case QB_U8: ((uint8_t *)values)[index] = (uint8_t)qb_quantize(real, scale, zero, 0, UINT8_MAX); break;
+    case QB_S16: ((int16_t *)values)[index] = (int16_t)qb_quantize(real, scale, zero, INT16_MIN, INT16_MAX); break;
+    default: ((float *)values)[index] = real; break;
+    }
+}
+
 void dataset_read(const dataset *data, uint64_t index, void *input)
 {
     const qb_dataset_header *header = data->header;
     const size_t sample_size = data->sample_count * qb_dtype_size(header->dtype);
+    qb_view there = data->input;
+    there.data = input;
     const uint8_t *sample = data->bytes + header->data_offset + (size_t)index * sample_size;
     for (size_t i = 0, c = 0; i < data->sample_count; i++) {
         const float real = (stored_value(header->dtype, sample, i) - data->offsets[c]) * data->scales[c];
-        if (data->input.dtype == QB_F32) {
-            ((float *)input)[i] = real;
-        } else {
-            ((int8_t *)input)[i] = (int8_t)qb_quantize_s8(real, data->input.scale, data->input.zero_point);
-        }
+        put_value(&there, i, real);
         if (++c == header->channels) c = 0;
     }
 }

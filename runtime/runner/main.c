@@ -8,6 +8,7 @@
 #include <time.h>
 
 #include "json.h"
+#include "lease.h"
 #include "pin.h"
 #include "runner.h"
 
@@ -49,8 +50,8 @@ void *checked_malloc(size_t bytes)
 static void load(runner *runner)
 {
     qb_error error;
-    /* Without a clock the instructions of `repeat` are the same at every run. */
-    const bool timed = runner->options.mode != MODE_REPEAT;
+    /* Without a clock the instructions are the same at every run. */
+    const bool timed = runner->options.mode != MODE_REPEAT && runner->options.mode != MODE_MARK;
     const uint64_t start = timed ? now_ns() : 0;
     runner->model = qb_model_open(runner->options.model, &error);
     if (runner->model == NULL) fail("%s", error.text);
@@ -87,16 +88,18 @@ static void say_start(const runner *runner)
     json_end();
 }
 
-/* repeat does nothing that depends on the machine's state; info counts the cores that the process may use. */
+/* repeat and mark do nothing that depends on the machine's state; info counts the cores that the process may use; a lease
+ * must not disturb the core that something is being measured on. */
 static bool pins_by_default(runner_mode mode)
 {
-    return mode != MODE_REPEAT && mode != MODE_INFO;
+    return mode != MODE_REPEAT && mode != MODE_MARK && mode != MODE_INFO && mode != MODE_LEASE;
 }
 
 int main(int argc, char **argv)
 {
     runner runner = {.options = parse_options(argc, argv)};
     if (runner.options.nonce != NULL) line_nonce = runner.options.nonce;
+    check_fence();
     runner.core = pin_to_core(runner.options.core, pins_by_default(runner.options.mode));
     if (runner.options.model != NULL) load(&runner);
     say_start(&runner);
@@ -106,6 +109,7 @@ int main(int argc, char **argv)
 #undef RUNNER_MODE_ENTRY
     };
     modes[runner.options.mode](&runner);
+    check_fence();
     begin_event("end");
     json_text("status", "ok");
     json_end();

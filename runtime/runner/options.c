@@ -8,8 +8,9 @@
 
 #define BIT(mode) (1u << MODE_##mode)
 enum {
-    EVERY = BIT(INFO) | BIT(LATENCY) | BIT(ACCURACY) | BIT(PROFILE) | BIT(PREDICT) | BIT(CALIBRATE) | BIT(REPEAT),
-    WITH_MODEL = EVERY & ~BIT(INFO),
+    EVERY = BIT(INFO) | BIT(LATENCY) | BIT(ACCURACY) | BIT(PROFILE) | BIT(PREDICT) | BIT(CALIBRATE) | BIT(REPEAT) |
+            BIT(LEASE) | BIT(MARK) | BIT(BANDWIDTH),
+    WITH_MODEL = EVERY & ~BIT(INFO) & ~BIT(LEASE) & ~BIT(BANDWIDTH),
     WITH_DATA = WITH_MODEL & ~BIT(PREDICT),
     SAMPLES = BIT(ACCURACY) | BIT(CALIBRATE),
 };
@@ -37,6 +38,13 @@ static const option known[] = {
     {"--count", NUMBER, offsetof(options, count), SAMPLES, 0},
     {"--top", NUMBER, offsetof(options, top), BIT(ACCURACY), 0},
     {"--runs", NUMBER, offsetof(options, runs), BIT(PROFILE) | BIT(REPEAT), BIT(REPEAT)},
+    {"--bytes", NUMBER, offsetof(options, bytes), BIT(BANDWIDTH), BIT(BANDWIDTH)},
+    {"--action", TEXT, offsetof(options, action), BIT(LEASE), BIT(LEASE)},
+    {"--file", TEXT, offsetof(options, file), BIT(LEASE), BIT(LEASE)},
+    {"--holder", TEXT, offsetof(options, holder), BIT(LEASE), 0},
+    {"--token", TEXT, offsetof(options, token), BIT(LEASE), 0},
+    {"--reservation", TEXT, offsetof(options, reservation), BIT(LEASE), 0},
+    {"--ttl-ms", NUMBER, offsetof(options, ttl_ms), BIT(LEASE), 0},
 };
 enum { KNOWN_COUNT = sizeof known / sizeof *known };
 
@@ -55,10 +63,11 @@ const char *mode_name(runner_mode mode)
 
 static runner_mode parse_mode(const char *text)
 {
-    for (runner_mode mode = MODE_INFO; mode <= MODE_REPEAT; mode++) {
+    for (runner_mode mode = MODE_INFO; mode <= MODE_BANDWIDTH; mode++) {
         if (text != NULL && strcmp(text, mode_name(mode)) == 0) return mode;
     }
-    fail("mode '%s': use info, latency, accuracy, profile, predict, calibrate or repeat", text != NULL ? text : "");
+    fail("mode '%s': use info, latency, accuracy, profile, predict, calibrate, lease, repeat, mark or bandwidth",
+         text != NULL ? text : "");
 }
 
 static uint64_t parse_number(const char *name, const char *text)
@@ -92,7 +101,7 @@ static int find_option(const char *name)
 
 options parse_options(int argc, char **argv)
 {
-    options result = {.count = UINT64_MAX, .warmup_runs = 3, .warmup_ms = 500, .top = 5, .runs = 10};
+    options result = {.count = UINT64_MAX, .warmup_runs = 3, .warmup_ms = 500, .top = 5, .runs = 10, .ttl_ms = 60000};
     bool given[KNOWN_COUNT] = {false};
     result.mode = parse_mode(argc > 1 ? argv[1] : NULL);
     for (int i = 2; i < argc; i += 2) {

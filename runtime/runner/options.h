@@ -7,7 +7,8 @@
 /* X(name, NAME): the modes, each with a file and a function run_<name>. */
 #define RUNNER_MODES(X)                                                                                      \
     X(info, INFO) X(latency, LATENCY) X(accuracy, ACCURACY) X(profile, PROFILE) X(predict, PREDICT)          \
-    X(calibrate, CALIBRATE) X(repeat, REPEAT)
+    X(calibrate, CALIBRATE) X(lease, LEASE) X(repeat, REPEAT) X(mark, MARK)                 \
+    X(bandwidth, BANDWIDTH)
 
 typedef enum runner_mode {
 #define RUNNER_MODE_ENUM(name, NAME) MODE_##NAME,
@@ -24,7 +25,9 @@ typedef struct options {
     uint64_t min_runs, min_ms, max_ms;
     uint64_t warmup_runs, warmup_ms;
     uint64_t first, count; /* samples; count UINT64_MAX: all that follow */
-    uint64_t top, runs;
+    uint64_t top, runs, bytes;
+    const char *action, *file, *holder, *token, *reservation; /* lease */
+    uint64_t ttl_ms;
 } options;
 
 /* Parses argv. On a fault nothing is returned: an error line is written and the process exits with code 2. */

@@ -8,6 +8,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "lease.h"
 #include "runner.h"
 
 typedef struct files {
@@ -70,6 +71,7 @@ void run_predict(runner *runner)
         fail("%s: sample %llu: %s", runner->options.input, (unsigned long long)i, strerror(reason));
     }
     fclose(files.input);
+    check_fence(); /* an output must not appear under somebody else's lease */
     if (fclose(files.output) != 0 || rename(files.part, runner->options.output) != 0) {
         const int reason = errno;
         remove(files.part);

@@ -1,0 +1,147 @@
+"""One controller at a time: the lease of a device, kept alive for as long as it is used.
+
+    with lease.held(device, runner, wait_s, progress) as leased:
+        leased.run(…)          # fenced: a runner that no longer holds the lease gives no result
+
+The lease is a line in a file on the device itself, so it holds between processes and between hosts that
+share the device; `runtime/runner/lease.c` grants it. A heartbeat renews it; an owner that stops lets it run
+out.
+"""
+
+from __future__ import annotations
+
+import getpass
+import os
+import secrets
+import socket
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from threading import Event, Thread
+
+from devices import Device, RunResult
+from harness import runner_output
+from harness.errors import DeviceError, TrialError
+from harness.runner_events import LeaseAnswer
+from harness.text import clean, duration
+
+FILE = "lease"  # in the device's work folder
+TTL_S = 60.0  # a lease lasts so long without a heartbeat
+HEARTBEAT_S = 15.0
+POLL_S = 2.0
+ANSWER_S = 30.0  # the longest that one question to the device may take
+
+
+@dataclass(frozen=True)
+class Grants:
+    """Asks the runner on a device for leases. runner: its name in the work folder."""
+
+    device: Device
+    runner: str
+
+    def ask(
+        self, action: str, token: str, *, ttl_s: float = TTL_S, reservation: str | None = None
+    ) -> LeaseAnswer:
+        """One action of `bench-runner lease`. Raises DeviceError, TrialError."""
+        nonce = runner_output.new_nonce()
+        argv = [self.runner, "lease", "--nonce", nonce, "--action", action, "--file", FILE]
+        argv += ["--token", token, "--holder", holder(), "--ttl-ms", str(int(ttl_s * 1000))]
+        argv += ["--reservation", reservation] if reservation else []
+        return runner_output.read_lease(self.device.run(argv, ANSWER_S), nonce)
+
+
+class Leased:
+    """A device under a lease: the Device protocol, with every program fenced by the lease's token."""
+
+    def __init__(self, grants: Grants, token: str) -> None:
+        self._grants = grants
+        self._token = token
+        self._lost: str | None = None
+        self._renewed = time.monotonic()
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self._grants.device, name)
+
+    def run(self, argv: list[str], timeout: float, *, env: dict[str, str] | None = None) -> RunResult:
+        """As the device's own. Raises DeviceError where the lease is lost."""
+        if self._lost is not None:
+            raise DeviceError(self._lost)
+        return self._grants.device.run(
+            argv, timeout, env={**(env or {}), "QB_LEASE": f"{FILE}:{self._token}"}
+        )
+
+    def renew(self) -> None:
+        """One heartbeat. A device that cannot be asked keeps the lease until it has run out."""
+        try:
+            answer = self._grants.ask("renew", self._token)
+        except (DeviceError, TrialError) as error:
+            if time.monotonic() - self._renewed > TTL_S:
+                self._lost = f"lease lost: the device could not be asked for {TTL_S:.0f} s: {error}"
+            return
+        if answer.granted == "yes":
+            self._renewed = time.monotonic()
+        else:
+            self._lost = f"lease lost to {clean(answer.holder or 'nobody: it was cleared')}"
+
+
+@contextmanager
+def held(
+    device: Device,
+    runner: str,
+    wait_s: float = 0.0,
+    waiting: Callable[[str], None] = lambda text: None,
+    reservation: str | None = None,
+) -> Iterator[Leased]:
+    """Holds the device's lease; waits up to `wait_s` seconds for it, telling `waiting` for whom.
+
+    Raises DeviceError naming the holder where somebody else has the device, TrialError for an answer that
+    breaks the runner's contract.
+    """
+    grants, token = Grants(device, runner), secrets.token_hex(16)
+    _acquire(grants, token, wait_s, waiting, reservation)
+    leased, done = Leased(grants, token), Event()
+    heart = Thread(target=_beat, args=(leased, done), name="lease heartbeat", daemon=True)
+    heart.start()
+    try:
+        yield leased
+    finally:
+        done.set()
+        heart.join(ANSWER_S)
+        _release(grants, token)
+
+
+def holder() -> str:
+    """Who is told to others that want the device: user, host and process."""
+    text = f"{getpass.getuser()}@{socket.gethostname()} pid {os.getpid()}"
+    return text.encode("ascii", "replace").decode()[:120]
+
+
+def _beat(leased: Leased, done: Event) -> None:
+    while not done.wait(HEARTBEAT_S):
+        leased.renew()
+
+
+def _acquire(
+    grants: Grants, token: str, wait_s: float, waiting: Callable[[str], None], reservation: str | None
+) -> None:
+    deadline = time.monotonic() + wait_s
+    while (answer := grants.ask("acquire", token, reservation=reservation)).granted != "yes":
+        left = deadline - time.monotonic()
+        in_use = f"device '{grants.device.info().name}' is in use by {clean(answer.holder or 'somebody')}"
+        if left <= 0:
+            for_how_long = duration((answer.ms_left or 0) / 1000)
+            raise DeviceError(
+                f"{in_use}, for another {for_how_long} unless that is renewed: wait for it with --wait, or, "
+                "where that owner is gone for good, end it with bench devices unlock"
+            )
+        waiting(f"{in_use}: waiting, {duration(left)} left")
+        time.sleep(min(POLL_S, left))
+
+
+def _release(grants: Grants, token: str) -> None:
+    """Where the device cannot be reached any more, the lease runs out by itself."""
+    try:
+        grants.ask("release", token)
+    except (DeviceError, TrialError):
+        return
