@@ -40,11 +40,27 @@ class RunResult:
 
 
 @dataclass(frozen=True)
+class Core:
+    """A processor core; None where the device does not say.
+
+    capacity: the kernel's measure of speed, of 1024.
+    """
+
+    number: int
+    part: str | None
+    capacity: int | None
+    max_khz: int | None
+    khz: int | None
+    governor: str | None
+
+
+@dataclass(frozen=True)
 class DeviceInfo:
     """Facts that decide what can run and what may be compared.
 
-    arch: "aarch64", "armv7" or "x86_64" (what `build` compiles for). cpu: the core's name where known.
-    facts: free-form strings for the record, such as kernel, emulator version, governor.
+    arch: "aarch64", "armv7" or "x86_64" (what `build` compiles for). cpu: the fastest core's name, if known.
+    facts: free-form strings for the record, such as kernel, emulator version, governor, temperature_c; what a
+    device does not say is absent.
     """
 
     name: str
@@ -53,6 +69,7 @@ class DeviceInfo:
     cpu: str
     emulated: bool
     facts: dict[str, str] = field(default_factory=dict)
+    cores: tuple[Core, ...] = ()
 
 
 class Device(Protocol):
@@ -67,18 +84,29 @@ class Device(Protocol):
     def pull(self, remote: str, local: Path) -> None:
         """Copies a file from the device's work folder, whole or not at all."""
 
-    def run(self, argv: list[str], timeout: float, *, env: dict[str, str] | None = None) -> RunResult:
+    def run(
+        self,
+        argv: list[str],
+        timeout: float,
+        *,
+        env: dict[str, str] | None = None,
+        idle_timeout: float | None = None,
+    ) -> RunResult:
         """Runs argv in the work folder, its first word a program pushed there, for `timeout` seconds at most.
 
-        At the deadline its process group is killed and DeviceError raised. A non-zero exit or a signal raises
-        nothing: the caller judges it. The program's environment is `env` and nothing else.
+        After that, or after idle_timeout seconds without output, its process group is killed, and
+        DeadlineError raised. A non-zero exit or a signal raises nothing: the caller judges it. The program's
+        environment is `env` and nothing else.
         """
 
     def has(self, remote: str, sha256: str) -> bool:
         """Whether the work folder holds this file with exactly this content."""
 
-    def count_instructions(self, argv: list[str], timeout: float) -> int | None:
-        """Guest instructions that running argv takes, None where the device cannot count them."""
+    def count_instructions(self, argv: list[str], timeout: float) -> list[int] | None:
+        """Guest instructions executed up to each mark that argv sets (runtime/RUNNER.md), then up to its end.
+
+        None where the device cannot count them.
+        """
 
     def close(self) -> None:
         """Gives up the connection; the work folder and its content-addressed files stay."""
@@ -98,6 +126,13 @@ class Entry:
         if isinstance(value, str) and value:
             return value
         raise self.wrong(f"'{key}' is missing" if value is None else f"'{key}' must be a text, not {value!r}")
+
+    def number(self, key: str, default: int) -> int:
+        """A setting that is a whole number above 0. UsageError where it is something else."""
+        value = self.settings.get(key, default)
+        if type(value) is int and value > 0:
+            return value
+        raise self.wrong(f"'{key}' must be a whole number above 0, not {value!r}")
 
     def only(self, *known: str) -> None:
         """Raises UsageError for a setting that is neither `transport` nor one of `known`."""

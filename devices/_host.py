@@ -41,14 +41,26 @@ class HostDevice:
         except OSError as error:
             raise self._failed(f"cannot read {path}: {error.strerror}") from error
 
-    def run(self, argv: list[str], timeout: float, *, env: dict[str, str] | None = None) -> RunResult:
-        return self._run(self.emulator, argv, timeout, env or {})
+    def run(
+        self,
+        argv: list[str],
+        timeout: float,
+        *,
+        env: dict[str, str] | None = None,
+        idle_timeout: float | None = None,
+    ) -> RunResult:
+        return self._run(self.emulator, argv, timeout, env or {}, idle_timeout)
 
     def close(self) -> None:
         pass  # nothing is held open
 
     def _run(
-        self, emulator: tuple[str, ...], argv: list[str], timeout: float, env: dict[str, str]
+        self,
+        emulator: tuple[str, ...],
+        argv: list[str],
+        timeout: float,
+        env: dict[str, str],
+        idle_timeout: float | None = None,
     ) -> RunResult:
         """Runs a pushed program under `emulator`. Its own name stays relative, wherever the folder is."""
         program = self._inside(argv[0])
@@ -57,10 +69,15 @@ class HostDevice:
         executable = None if emulator else program
         try:
             return _process.run(
-                [*emulator, *argv], cwd=self.folder, env=env, timeout=timeout, executable=executable
+                [*emulator, *argv],
+                cwd=self.folder,
+                env=env,
+                timeout=timeout,
+                idle_timeout=idle_timeout,
+                executable=executable,
             )
         except DeviceError as error:
-            raise self._failed(str(error)) from error
+            raise type(error)(f"device '{self.name}': {error}") from error
 
     def _inside(self, remote: str) -> Path:
         path = (self.folder / checked_remote(remote)).resolve()

@@ -12,7 +12,7 @@ import time
 from pathlib import Path
 
 from devices import RunResult
-from harness.errors import DeviceError
+from harness.errors import DeadlineError, DeviceError
 
 OUTPUT_CAP = 64 << 20  # bytes kept of each stream; the rest is read and dropped
 
@@ -23,12 +23,14 @@ def run(
     cwd: Path,
     env: dict[str, str],
     timeout: float,
+    idle_timeout: float | None = None,
     executable: Path | None = None,
 ) -> RunResult:
     """Runs argv with exactly the environment `env`, in a session and process group of its own.
 
     executable: the file to execute where it is not argv[0]. The whole group is killed at the deadline, and
-    what is left of it when its first process ends. DeviceError: argv cannot be started or is too slow.
+    what is left of it when its first process ends. DeviceError: argv cannot be started. DeadlineError: it
+    runs for longer than `timeout` seconds, or says nothing for `idle_timeout`.
     """
     start = time.monotonic()
     try:
@@ -45,14 +47,15 @@ def run(
     except (OSError, ValueError) as error:
         raise DeviceError(f"cannot start '{argv[0]}': {getattr(error, 'strerror', None) or error}") from error
     try:
-        streams = _drain(process, start + timeout)
+        streams, silent = _drain(process, start + timeout, idle_timeout)
     finally:
         _kill_group(process)
         process.wait()
         process.stdout.close()
         process.stderr.close()
     if streams is None:
-        raise DeviceError(f"'{shlex.join(argv)[:200]}' was still running after {timeout:g} s and was killed")
+        why = f"said nothing for {idle_timeout:g} s" if silent else f"was still running after {timeout:g} s"
+        raise DeadlineError(f"'{shlex.join(argv)[:200]}' {why} and was killed")
     stdout, stderr = streams
     code = process.returncode
     return RunResult(
@@ -65,19 +68,27 @@ def run(
     )
 
 
-def _drain(process: subprocess.Popen[bytes], deadline: float) -> tuple[bytearray, bytearray] | None:
-    """Reads both streams to their ends, keeping about OUTPUT_CAP bytes of each; None if out of time."""
+def _drain(
+    process: subprocess.Popen[bytes], deadline: float, idle_timeout: float | None
+) -> tuple[tuple[bytearray, bytearray] | None, bool]:
+    """Reads both streams to their ends, keeping about OUTPUT_CAP bytes of each; None if out of time.
+
+    The second value says whether time ran out because nothing was said.
+    """
     kept = {process.stdout: bytearray(), process.stderr: bytearray()}
     ended = os.pidfd_open(process.pid)  # readable when the process has ended
     try:
         with selectors.DefaultSelector() as selector:
             for source in (*kept, ended):
                 selector.register(source, selectors.EVENT_READ)
+            heard = time.monotonic()
             while selector.get_map():
-                left = deadline - time.monotonic()
-                if left <= 0:
-                    return None
-                for key, _ in selector.select(left):
+                now = time.monotonic()
+                end = deadline if idle_timeout is None else min(deadline, heard + idle_timeout)
+                if end <= now:
+                    return None, end < deadline
+                for key, _ in selector.select(end - now):
+                    heard = time.monotonic()
                     if key.fileobj == ended:
                         _kill_group(process)  # its children may hold the streams open
                         selector.unregister(ended)
@@ -87,7 +98,7 @@ def _drain(process: subprocess.Popen[bytes], deadline: float) -> tuple[bytearray
                         kept[key.fileobj] += chunk
     finally:
         os.close(ended)
-    return kept[process.stdout], kept[process.stderr]
+    return (kept[process.stdout], kept[process.stderr]), False
 
 
 def _kill_group(process: subprocess.Popen[bytes]) -> None:

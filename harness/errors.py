@@ -24,6 +24,14 @@ class DeviceError(BenchError):
     exit_code = 3
 
 
+class ConnectionLost(DeviceError):
+    """The connection to a device broke off, or the device no longer answers."""
+
+
+class DeadlineError(DeviceError):
+    """A program on a device ran too long, or was silent too long, and was killed."""
+
+
 class TrialError(BenchError):
     """A trial ran but its output cannot be trusted or understood."""
 
