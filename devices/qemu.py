@@ -51,8 +51,8 @@ class QemuDevice(HostDevice):
         facts = host_facts() | {"emulator": f"qemu {self.version}"}
         return DeviceInfo(self.name, "qemu", self.arch, self.cpu, emulated=True, facts=facts)
 
-    def count_instructions(self, argv: list[str], timeout: float) -> int | None:
-        """The same number on every run of the same argv, as long as the program itself does the same."""
+    def count_instructions(self, argv: list[str], timeout: float) -> list[int] | None:
+        """The same numbers on every run of the same argv, as long as the program itself does the same."""
         major = int(self.version.split(".")[0])
         if major < FIRST_WITH_PLUGINS or "-plugin" not in self._ask("-h"):
             return None
@@ -63,11 +63,11 @@ class QemuDevice(HostDevice):
             options = (*FIXED_ADDRESSES[self.arch], "-plugin", option)
             result = self._run((*self.emulator, *options), argv, timeout, {})
             written = count.read_text() if count.is_file() else ""
-        if result.exit_code != 0 or not written.strip().isdigit():
+        if result.exit_code != 0 or not written.endswith("\n"):
             ending = result.signal or f"exit code {result.exit_code}"
             said = result.stderr.decode(errors="replace").strip()[-300:]
             raise self._failed(f"counting the instructions of '{argv[0]}' failed ({ending}): {said}")
-        return int(written)
+        return [int(line) for line in written.splitlines()]
 
     def _version(self) -> str:
         said = self._ask("--version")

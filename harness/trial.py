@@ -187,13 +187,42 @@ def instructions_per_inference(
         counted = device.count_instructions(argv, START_S + SLACK * COUNTING_SLOWDOWN * run_s * runs)
         if counted is None:
             return None
-        counts.append(counted)
+        counts.append(counted[-1])
     fewer, more = counts
     if more <= fewer:
         raise TrialError(
             f"counting instructions: {COUNTED_RUNS[1]} runs took {more}, {COUNTED_RUNS[0]} took {fewer}"
         )
     return (more - fewer) // (COUNTED_RUNS[1] - COUNTED_RUNS[0])
+
+
+def instructions_by_node(
+    device: Device, runner: str, variant: Variant, nodes: int, run_s: float = SLOWEST_RUN_S
+) -> list[int] | None:
+    """Guest instructions of each of the model's `nodes` in a warm inference; None where the device cannot count.
+
+    The runner marks two moments with nothing between them, which shows what a mark costs, then the end of
+    every node. Raises TrialError and DeviceError.
+    """
+    argv = [runner, "mark", "--model", variant.remote, "--nonce", "count"]
+    counted = device.count_instructions(argv, START_S + SLACK * COUNTING_SLOWDOWN * run_s)
+    if counted is None:
+        return None
+    mark, *counts = np.diff(counted[:-1]).tolist() or [0]
+    if len(counts) != nodes or min(counts) < mark:
+        raise TrialError(f"counting instructions: the runner marked {len(counts)} nodes of {nodes}")
+    return [count - mark for count in counts]
+
+
+def bandwidth_trial(device: Device, runner: str, size: int) -> float:
+    """Bytes a nanosecond at which the device reads `size` bytes again and again, the best of some passes.
+
+    Raises TrialError and DeviceError.
+    """
+    nonce = runner_output.new_nonce()
+    argv = [runner, "bandwidth", "--bytes", str(size), "--nonce", nonce]
+    measured = runner_output.read_bandwidth(device.run(argv, START_S), nonce)
+    return measured.bytes / min(measured.ns)
 
 
 def profile_trial(

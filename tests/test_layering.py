@@ -36,7 +36,7 @@ LAYERS = [
         "harness.runner_output",
     ],
     ["harness.lease"],
-    ["harness.trial", "harness.measure", "harness.calibration"],
+    ["harness.trial", "harness.measure", "harness.calibration", "harness.roofline"],
     [
         "harness.schema",
         "harness.database",

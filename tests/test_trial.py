@@ -14,6 +14,8 @@ from harness.trial import (
     QUICK,
     RELEASE,
     accuracy_trial,
+    bandwidth_trial,
+    instructions_by_node,
     instructions_per_inference,
     latency_trials,
     profile_trial,
@@ -169,6 +171,21 @@ def test_a_device_that_cannot_count():
 def test_counts_that_do_not_grow_are_refused():
     with pytest.raises(TrialError, match="counting instructions"):
         instructions_per_inference(FakeDevice(instructions=0), "runner", F32)
+
+
+def test_instructions_of_every_node_without_what_marking_them_costs():
+    assert instructions_by_node(FakeDevice(instructions=1000), "runner", F32, 2) == [500, 500]
+    assert instructions_by_node(FakeDevice(), "runner", F32, 2) is None
+
+
+@pytest.mark.parametrize("nodes", [1, 3])
+def test_marks_that_do_not_fit_the_nodes_are_refused(nodes):
+    with pytest.raises(TrialError, match=f"marked 2 nodes of {nodes}"):
+        instructions_by_node(FakeDevice(instructions=1000), "runner", F32, nodes)
+
+
+def test_bandwidth_is_that_of_the_fastest_pass():
+    assert bandwidth_trial(FakeDevice(), "runner", 100) == 3.0
 
 
 def test_profile():

@@ -1,4 +1,4 @@
-"""time of every layer on a device"""
+"""time, instructions and limits of every layer on a device"""
 
 from __future__ import annotations
 
@@ -7,26 +7,18 @@ from argparse import ArgumentParser, Namespace
 from contextlib import closing
 from pathlib import Path
 
-from tabulate import tabulate
-
 import devices
+from devices import Device
 from harness import build
-from harness.commands._options import (
-    WIDEST_NAME,
-    add_device,
-    add_model,
-    add_quiet,
-    add_variant,
-    positive,
-    source_as,
-)
+from harness.commands._options import add_device, add_model, add_quiet, add_variant, positive, source_as
 from harness.deploy import deploy
+from harness.errors import DeviceError
 from harness.pack import write
 from harness.progress import ProgressLine
+from harness.report import layers
 from harness.results import Variant
-from harness.runner_events import NodeTime
-from harness.text import clean
-from harness.trial import profile_trial
+from harness.roofline import measure_peaks
+from harness.trial import instructions_by_node, profile_trial
 
 
 def add(parser: ArgumentParser) -> None:
@@ -43,33 +35,25 @@ def run(arguments: Namespace) -> int:
         model = Path(folder) / "profile.qbm"
         write(source.graph, model)
         with closing(devices.open_device(arguments.device)) as device:
-            info = device.info()
-            there = deploy(device, build.runner(info.arch, progress), [model])
-            progress("profiling")
-            variant = Variant(arguments.variant or "", "", there.files[model], "", model.stat().st_size)
-            nodes = profile_trial(device, there.runner, variant, arguments.runs)
-    print(_table(nodes))
-    if info.emulated:
-        print("\nemulated: the times are the emulator's, not a board's")
+            table = _profile(device, model, arguments.runs, progress)
+    print(table)
     return 0
 
 
-def _table(nodes: list[NodeTime]) -> str:
-    medians = [node.median_ns for node in nodes]
-    total = sum(medians) or 1.0
-    rows = [
-        [
-            clean(node.name, WIDEST_NAME),
-            node.op,
-            node.arithmetic,
-            clean(node.kernel, WIDEST_NAME),
-            node.macs / 1e6,
-            ns / 1e3,
-            100 * ns / total,
-            node.macs / ns if ns else 0.0,
-        ]
-        for node, ns in zip(nodes, medians, strict=True)
-    ]
-    rows.append(["total", "", "", "", sum(node.macs for node in nodes) / 1e6, total / 1e3, 100.0, None])
-    headers = ["layer", "op", "arithmetic", "kernel", "MMAC", "µs", "share %", "MAC/ns"]
-    return tabulate(rows, headers, floatfmt=("", "", "", "", ".3f", ".1f", ".1f", ".2f"), missingval="")
+def _profile(device: Device, model: Path, runs: int, progress: ProgressLine) -> str:
+    """The table of one packed model: of instructions where the device is emulated, else of times."""
+    info = device.info()
+    runner = build.runner(info.arch, progress)
+    there = deploy(device, runner, [model])
+    variant = Variant("profile", "", there.files[model], "", model.stat().st_size)
+    progress("profiling")
+    nodes = profile_trial(device, there.runner, variant, 1 if info.emulated else runs)
+    instructions = instructions_by_node(device, there.runner, variant, len(nodes))
+    if info.emulated and instructions is None:
+        raise DeviceError(
+            f"device '{info.name}': this QEMU cannot count instructions, and its times mean nothing: "
+            "install a QEMU of version 7 or newer with plugins"
+        )
+    progress("measuring the device's peaks")
+    peaks = measure_peaks(device, runner, nodes, model.stat().st_size, model.parent)
+    return layers.counted(nodes, instructions, peaks) if instructions else layers.timed(nodes, peaks)

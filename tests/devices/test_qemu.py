@@ -107,25 +107,39 @@ def test_counts_are_the_same_on_every_run(
     counts = set()
     for number in range(6):
         monkeypatch.setenv("LENGTHENS_THE_ENVIRONMENT", "x" * number * 97)
-        counts.add(device.count_instructions(["probe", "work", "1000"], 20))
+        counts.add(*device.count_instructions(["probe", "work", "1000"], 20))
     # Another work folder, with a longer path and characters that QEMU's options give a meaning.
     moved = tmp_path / "with, comma and a longer path"
     shutil.copytree(device.folder, moved)
     device.folder = moved
-    counts.add(device.count_instructions(["probe", "work", "1000"], 20))
+    counts.add(*device.count_instructions(["probe", "work", "1000"], 20))
     assert len(counts) == 1
 
 
 @pytest.mark.parametrize("name", ["qemu", "qemu-armv7"])
 def test_counts_do_not_depend_on_where_memory_lies(counting: Counter, name: str) -> None:
     device = counting(name)
-    assert len({device.count_instructions(["probe", "addresses"], 20) for _ in range(8)}) == 1
+    assert len({device.count_instructions(["probe", "addresses"], 20)[-1] for _ in range(8)}) == 1
+
+
+def test_the_last_count_is_the_whole_and_a_program_without_marks_has_no_other(counting: Counter) -> None:
+    assert len(counting("qemu").count_instructions(["probe", "work", "1"], 20)) == 1
+
+
+@pytest.mark.parametrize("name", ["qemu", "qemu-armv7"])
+def test_marks_part_the_count(counting: Counter, name: str) -> None:
+    """`probe marks` sets three: two in a row, then 1000 steps of work before the third."""
+    first, second, third, whole = counting(name).count_instructions(["probe", "marks", "1000"], 20)
+    mark = second - first
+    assert 0 < mark < 100
+    assert 2 * 1000 <= third - second - mark <= 10 * 1000
+    assert third < whole
 
 
 def test_counts_grow_linearly_with_the_work(counting: Counter) -> None:
     device = counting("qemu")
     one, two, three = (
-        device.count_instructions(["probe", "work", str(n)], 20) for n in (10_000, 20_000, 30_000)
+        device.count_instructions(["probe", "work", str(n)], 20)[0] for n in (10_000, 20_000, 30_000)
     )
     assert two - one == three - two
     assert 2 * 10_000 <= two - one <= 10 * 10_000

@@ -244,6 +244,23 @@ def test_profile(model):
     assert nodes[0]["bytes"] == (32 + 8) * 4
 
 
+def test_mark_prints_nothing_of_its_own(model):
+    assert [e["event"] for e in runner.run("mark", "--model", model).events] == ["start", "end"]
+
+
+@pytest.mark.parametrize("size", [128, 1000, 100_000_000])
+def test_bandwidth(size):
+    (event,) = runner.run("bandwidth", "--bytes", size).named("bandwidth")
+    assert event["bytes"] >= max(size, 1 << 26) - 128 - (1 << 26) // size * 128
+    assert len(event["ns"]) == 10
+    assert 0.1 < event["bytes"] / min(event["ns"]) < 10_000  # gigabytes a second
+
+
+@pytest.mark.parametrize("size", [0, 127, 10**9 * 2])
+def test_bandwidth_of_nothing_or_of_too_much(size):
+    assert "--bytes" in runner.run("bandwidth", "--bytes", size).error
+
+
 def test_calibrate(model, data):
     events = runner.run("calibrate", "--model", model, "--data", data, "--count", 4).named("range")
     graph = float_graph()

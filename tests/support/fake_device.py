@@ -30,6 +30,11 @@ def start(mode: str, **fields: object) -> dict:
     } | fields
 
 
+def start_without_model(mode: str) -> dict:
+    fields = start(mode)
+    return {key: fields[key] for key in ("event", "mode", "version", "arch", "isa", "core")}
+
+
 END = {"event": "end", "status": "ok"}
 
 
@@ -97,15 +102,26 @@ class FakeDevice:
         if argv[1] == "accuracy":
             first, count = int(option(argv, "--first")), int(option(argv, "--count"))
             return top_events(self.classes[first : first + count], first)
+        if argv[1] == "bandwidth":
+            return [
+                start_without_model("bandwidth"),
+                {"event": "bandwidth", "bytes": 600, "ns": [300, 200]},
+                END,
+            ]
         runs = int(option(argv, "--runs"))
         node = {"op": "CONV_2D", "arithmetic": "int8", "kernel": "scalar", "macs": 10, "bytes": 20}
         nodes = [{"event": "node", "index": i, "name": f"n{i}", "ns": [7] * runs, **node} for i in range(2)]
         return [start("profile"), *nodes, END]
 
-    def count_instructions(self, argv: list[str], timeout: float) -> int | None:
+    def count_instructions(self, argv: list[str], timeout: float) -> list[int] | None:
+        """A mark takes 3 instructions, each of the two nodes half of an inference."""
         if self.instructions is None:
             return None
-        return 5_000_000 + self.instructions * int(option(argv, "--runs"))
+        if argv[1] == "mark":
+            half = self.instructions // 2
+            marks = [5_000_000, 5_000_003, 5_000_006 + half, 5_000_009 + 2 * half]
+            return [*marks, 6_000_000 + self.instructions]
+        return [5_000_000 + self.instructions * int(option(argv, "--runs"))]
 
 
 def option(argv: list[str], name: str) -> str:
