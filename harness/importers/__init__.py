@@ -13,7 +13,13 @@ from pathlib import Path
 from harness.errors import UsageError
 from harness.graph import Graph
 
-IMPORTERS = {".meta": "checkpoint", ".pb": "graphdef", ".tflite": "tflite"}  # suffix → module of this package
+IMPORTERS = {
+    ".meta": "checkpoint",
+    ".onnx": "onnx",
+    ".pb": "graphdef",
+    ".tflite": "tflite",
+}
+"""Suffix → module of this package."""
 SAVED_MODEL = "saved_model.pb"  # what makes a folder a SavedModel
 
 

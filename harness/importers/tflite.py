@@ -1,4 +1,4 @@
-"""TensorFlow Lite (.tflite) → Graph, float or full-integer int8, through the `tflite` schema bindings.
+"""TensorFlow Lite (.tflite) → Graph, float or quantized, through the `tflite` schema bindings.
 
 One IR node per operator, named after its first output (`tflite_ops` translates options); tensors keep
 names, shapes and quantization, and constants are views of the file's bytes. The file is hostile until
@@ -24,6 +24,7 @@ from harness.graph import OPTIONAL, Graph, Node, Quantization, Tensor
 from harness.importers import read_bytes
 from harness.importers.tflite_operator import Operator
 from harness.importers.tflite_ops import TFLITE_OPS
+from harness.importers.tflite_unsigned import to_int8
 from harness.ops import OPS, Shape
 
 IDENTIFIER = b"TFL3"
@@ -74,6 +75,7 @@ def load(path: Path, inputs: Sequence[str] = (), outputs: Sequence[str] = ()) ->
     graph.outputs = list(dict.fromkeys(outputs)) or graph.outputs
     if inputs:
         _begin_at(graph, list(dict.fromkeys(inputs)))
+    to_int8(graph)
     return graph.verify()
 
 
@@ -168,8 +170,6 @@ class _Reader:
             raise self.error(f"has tensor '{name}', which is sparse: not supported")
         dtype, shape = DTYPES[record.Type()], self._shape(record, name)
         quant = self._quantization(record, name, dtype, shape)
-        if quant is not None and dtype == np.uint8:
-            raise self.error(f"is quantized to uint8 (tensor '{name}'); only int8 files are supported")
         variable = bool(record.IsVariable())
         data = self._constant(record, name, dtype, shape) if may_be_const and not variable else None
         return Tensor(name, shape, dtype, data, quant, variable)
