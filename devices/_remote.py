@@ -110,7 +110,7 @@ class RemoteDevice:
             start = time.monotonic()
             try:
                 streams = self._transport.execute(command, timeout + GRACE_S, idle_timeout)
-                return _result(token, argv, *streams, time.monotonic() - start)
+                return _result(token, argv, timeout, *streams, time.monotonic() - start)
             except ConnectionLost as error:
                 raise self._after_loss(token, argv, error) from error
             except DeadlineError as error:
@@ -281,13 +281,15 @@ class RemoteDevice:
         return int(words[3]) * 1024 if len(words) > 3 and words[3].isdigit() else None
 
 
-def _result(token: str, argv: list[str], stdout: Stream, stderr: Stream, wall_s: float) -> RunResult:
+def _result(
+    token: str, argv: list[str], timeout: float, stdout: Stream, stderr: Stream, wall_s: float
+) -> RunResult:
     """What `remote.sh run` said. ConnectionLost where it did not come to its last line."""
     body, last = stdout.without_last_line()
     errors, truncated = stderr.content(), stdout.truncated or stderr.truncated
     match last.decode("ascii", "replace").split():
         case [found, "deadline"] if found == token:
-            raise DeadlineError("was still running after its deadline")
+            raise DeadlineError(f"was still running after {timeout:g} s")
         case [found, "exit", status, *kills] if found == token and status.isdigit():
             code = int(status)
         case _:

@@ -18,7 +18,7 @@ class Proxy:
 
     sent: bytes forwarded to the target since the start, over all connections. cut_at: when `sent` reaches it,
     exactly that many bytes have gone through, and every connection is reset; only once. stalled: while set,
-    nothing is forwarded in either direction and nobody is told. bytes_per_s: of each connection, to the target.
+    nothing is forwarded in either direction and nobody is told. bytes_per_s: to the target.
     """
 
     def __init__(self, target: int) -> None:

@@ -1,22 +1,29 @@
-"""A transport whose device is a folder of this machine and a POSIX shell of choice."""
+"""A transport whose device is a folder of this machine, with a system's shell and its small programs."""
 
 from __future__ import annotations
 
+import os
 import selectors
 import shutil
 import subprocess
 import time
 from pathlib import Path
 
+import pytest
+
 from devices._transport import Stream
 from harness.errors import DeadlineError, DeviceError
 
+# What `sh` is, and which program stands for all the small ones it knows, before those of this machine.
+SYSTEMS = {"debian": ("dash", None), "busybox": ("busybox", "busybox"), "android": ("mksh", "toybox")}
+
 
 class ShellTransport:
-    """shell: the argument list of a shell. upload_fault(content): what arrives of an uploaded file."""
+    """system: one of SYSTEMS. upload_fault(content): what arrives of an uploaded file."""
 
-    def __init__(self, folder: Path, shell: tuple[str, ...] = ("sh",)) -> None:
-        self.folder, self.shell = folder, shell
+    def __init__(self, folder: Path, system: str = "debian") -> None:
+        self.folder = folder
+        self.programs = _link_programs(folder / "bin", *SYSTEMS[system])
         self.upload_fault = lambda content: content
         self.commands: list[str] = []
         self.started: list[subprocess.Popen[bytes]] = []
@@ -46,8 +53,15 @@ class ShellTransport:
 
     def start(self, command: str) -> subprocess.Popen[bytes]:
         """A command line of the shell, with pipes as its streams."""
-        pipes = {name: subprocess.PIPE for name in ("stdin", "stdout", "stderr")}
-        process = subprocess.Popen([*self.shell, "-c", command], cwd=self.folder, **pipes)
+        pipes = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.PIPE)
+        path = f"{self.programs}:{os.environ['PATH']}"
+        process = subprocess.Popen(
+            ["sh", "-c", command],
+            executable=self.programs / "sh",
+            cwd=self.folder,
+            env={"PATH": path},
+            **pipes,
+        )
         self.started.append(process)
         return process
 
@@ -64,3 +78,20 @@ class ShellTransport:
 
     def close(self) -> None:
         pass
+
+
+def _link_programs(folder: Path, shell: str, many: str | None) -> Path:
+    """A folder with links as such a system has them; skips where this machine lacks the programs."""
+    for program in (shell, many):
+        if program and not shutil.which(program):
+            pytest.skip(f"needs {program}: apt-get install busybox mksh toybox")
+    folder.mkdir(exist_ok=True)
+    names = []
+    if many:
+        listing = [many, "--list"] if many == "busybox" else [many]
+        names = subprocess.run(listing, capture_output=True, text=True, check=True).stdout.split()
+        for name in names:
+            (folder / name).symlink_to(shutil.which(many))
+    (folder / "sh").unlink(missing_ok=True)
+    (folder / "sh").symlink_to(shutil.which(shell))
+    return folder
