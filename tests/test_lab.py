@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+import math
 
 import numpy as np
 import pytest
 
 from harness.cli import main
+from harness.samples import read_sample
+from models import Preprocess
 
 MOBILENET = "mobilenet_v1_0.25_128"
 
@@ -86,13 +89,13 @@ DEVICES = ["local", "qemu", "qemu-armv7"]
 
 
 def outputs_of_both(lab, folder, name, device, samples):
-    """A lab file's outputs on a device and in LiteRT's reference kernels, for samples(rng, shape)."""
+    """A lab file's outputs on a device and in LiteRT's reference kernels, for samples(rng, shape, dtype)."""
     from tests.support.litert import Reference
 
     path = lab / "models" / f"{name}.tflite"
     reference = Reference(path.read_bytes())
     (details,) = reference.interpreter.get_input_details()
-    x = samples(np.random.default_rng(0), (5, *details["shape"][1:]))
+    x = samples(np.random.default_rng(0), tuple(details["shape"][1:]), details["dtype"])
     np.save(folder / "x.npy", x)
     files = ["--input", folder / "x.npy", "--output", folder / "y.npy"]
     assert bench("predict", "--device", device, "--model", path, *files) == 0
@@ -107,8 +110,8 @@ FLOAT_FILES = ["kws_ref_model_float32", "vww_96_float", "pretrainedResnet", "ad0
 def test_float_files_agree_with_the_reference_kernels(lab, tmp_path, name, device):
     """Keyword spotting's "float32" file has int8 weights in its convolutions: it runs hybrid in both."""
 
-    def uniform(rng, shape):
-        return rng.uniform(-1, 1, shape).astype(np.float32)
+    def uniform(rng, shape, dtype):
+        return rng.uniform(-1, 1, (5, *shape)).astype(dtype)
 
     ours, theirs = outputs_of_both(lab, tmp_path, name, device, uniform)
     # ad01's outputs are no probabilities: 1e-5 of their magnitude
@@ -116,11 +119,69 @@ def test_float_files_agree_with_the_reference_kernels(lab, tmp_path, name, devic
     np.testing.assert_allclose(ours, theirs, rtol=0, atol=bound)
 
 
-@pytest.mark.parametrize("name", ["kws_ref_model", "pretrainedResnet_quant", "vww_96_int8", "ad01_int8"])
-@pytest.mark.parametrize("device", DEVICES)
-def test_int8_files_equal_the_reference_kernels_to_the_byte(lab, tmp_path, name, device):
-    ours, theirs = outputs_of_both(
-        lab, tmp_path, name, device, lambda rng, shape: rng.integers(-128, 128, shape, np.int8)
-    )
-    assert ours.dtype == theirs.dtype == np.int8
+QUANTIZED_FILES = {  # and what its real inputs are made from
+    "kws_ref_model": "kws01",
+    "ad01_int8": "kws01",
+    "pretrainedResnet_quant": "imagenet_sample",
+    "vww_96_int8": "imagenet_sample",
+    "mobilenet_v1_0.25_128_quant": "imagenet_sample",
+    "mobilenet_v2_1.0_224_quant": "imagenet_sample",
+    "tf2_mobilenet_v2_1.0_224_ptq": "imagenet_sample",
+}
+LARGE_FILES = ("mobilenet_v2_1.0_224_quant", "tf2_mobilenet_v2_1.0_224_ptq")
+
+
+def random_samples(count):
+    def draw(rng, shape, dtype):
+        limits = np.iinfo(dtype)
+        return rng.integers(limits.min, limits.max + 1, (count, *shape), dtype)
+
+    return draw
+
+
+def real_samples(folder, count):
+    """Photographs cut to the input's size; or spectral features, one after the other up to its length."""
+
+    def images(rng, shape, dtype):
+        paths = sorted(folder.glob("*.JPEG"))[:count]
+        pixels = np.stack([read_sample(path, Preprocess(), shape) for path in paths])
+        return pixels if dtype == np.uint8 else (pixels ^ 0x80).view(np.int8)
+
+    def features(rng, shape, dtype):
+        stimuli = np.concatenate([np.fromfile(path, dtype) for path in sorted(folder.glob("*.bin"))])
+        return stimuli[: count * math.prod(shape)].reshape(count, *shape)
+
+    return images if any(folder.glob("*.JPEG")) else features
+
+
+def check_bytes(lab, folder, name, device, samples):
+    ours, theirs = outputs_of_both(lab, folder, name, device, samples)
+    assert ours.dtype == theirs.dtype
     assert ours.tobytes() == theirs.tobytes()
+
+
+@pytest.mark.parametrize("name", QUANTIZED_FILES)
+@pytest.mark.parametrize("device", DEVICES)
+def test_quantized_files_equal_the_reference_kernels_to_the_byte(lab, tmp_path, name, device):
+    if name in LARGE_FILES and device != "local":
+        pytest.skip("in the slow test")
+    check_bytes(lab, tmp_path, name, device, random_samples(2 if name in LARGE_FILES else 5))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", QUANTIZED_FILES)
+@pytest.mark.parametrize("device", DEVICES)
+def test_many_random_and_real_inputs_give_the_reference_kernels_bytes(lab, tmp_path, name, device):
+    check_bytes(lab, tmp_path, name, device, random_samples(20))
+    check_bytes(lab, tmp_path, name, device, real_samples(lab / QUANTIZED_FILES[name], 20))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("name", "top1"), [("mobilenet_v2_1.0_224_quant", 0.866), ("tf2_mobilenet_v2_1.0_224_ptq", 0.868)]
+)
+def test_mobilenet_v2_files_reach_their_accuracy(lab, tmp_path, name, top1):
+    how = "crop=0.875,resize=224,mean=127.5,std=127.5,labels+1"
+    model = ["--model", lab / "models" / f"{name}.tflite", "--preprocess", how]
+    cells = cells_of(tmp_path, "--device", "local", *model, *images(lab))
+    assert abs(cells["int8"]["top1"] - top1) <= 0.002

@@ -14,8 +14,14 @@ typedef struct best {
 
 static float score_at(qb_view output, size_t index)
 {
-    if (output.dtype == QB_F32) return ((const float *)output.data)[index];
-    return (float)(((const int8_t *)output.data)[index] - output.zero_point) * output.scale;
+    int32_t q;
+    switch (output.dtype) {
+    case QB_F32: return ((const float *)output.data)[index];
+    case QB_S8: q = ((const int8_t *)output.data)[index]; break;
+    case QB_U8: q = ((const uint8_t *)output.data)[index]; break;
+    default: q = ((const int16_t *)output.data)[index]; break;
+    }
+    return (float)(q - output.zero_point) * output.scale;
 }
 
 /* The `count` highest scores, highest first, ties to the lower index. False where a score is not finite. */
@@ -61,8 +67,9 @@ void run_accuracy(runner *runner)
     sample_range range;
     dataset *data = open_samples(runner, &range);
     const qb_view output = qb_session_output(runner->session, 0);
-    if (output.dtype != QB_F32 && !(output.dtype == QB_S8 && output.scale > 0.0f)) {
-        fail("output '%s' is neither float nor quantized int8", output.name);
+    const bool quantized = output.dtype == QB_S8 || output.dtype == QB_U8 || output.dtype == QB_S16;
+    if (output.dtype != QB_F32 && !(quantized && output.scale > 0.0f)) {
+        fail("output '%s' is neither float nor quantized", output.name);
     }
     const size_t classes = output.size / qb_dtype_size((uint8_t)output.dtype);
     const size_t count = runner->options.top < classes ? (size_t)runner->options.top : classes;

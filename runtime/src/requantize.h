@@ -79,11 +79,16 @@ static inline int32_t qb_multiply(int32_t value, qb_multiplier factor)
     return qb_rounding_shift_right(qb_doubling_high_mul(qb_shift_left(value, left), factor.multiplier), right);
 }
 
-/* AffineQuantize: real / scale + zero_point, rounded half away from zero and saturated to int8. */
-static inline int32_t qb_quantize_s8(float real, float scale, int32_t zero_point)
+/* AffineQuantize: real / scale + zero_point, rounded half away from zero and saturated to [low, high]. */
+static inline int32_t qb_quantize(float real, float scale, int32_t zero_point, int32_t low, int32_t high)
 {
     const double q = (double)zero_point + (double)roundf(real / scale);
-    return q >= 127.0 ? 127 : q > -128.0 ? (int32_t)q : -128; /* NaN too becomes -128 */
+    return q >= (double)high ? high : q > (double)low ? (int32_t)q : low; /* NaN too becomes `low` */
+}
+
+static inline int32_t qb_quantize_s8(float real, float scale, int32_t zero_point)
+{
+    return qb_quantize(real, scale, zero_point, INT8_MIN, INT8_MAX);
 }
 
 #endif

@@ -107,12 +107,6 @@ def test_int8_network_keeps_its_quantization(lab):
     np.testing.assert_allclose(bias.quant.scale, x.quant.scale * weights.quant.scale, rtol=1e-6)
 
 
-@pytest.mark.parametrize("model", ["mobilenet_v1_0.25_128_quant", "tf2_mobilenet_v2_1.0_224_ptq"])
-def test_uint8_network_is_refused(lab, model):
-    with pytest.raises(FormatError, match=r"uint8 \(tensor 'input'\); only int8"):
-        load(lab / "models" / f"{model}.tflite")
-
-
 # --- round trips ---
 
 

@@ -26,13 +26,14 @@ def test_reference_loops_equal_litert(op, seed, tmp_path):
         assert np.array_equal(ours, theirs), (node, np.count_nonzero(ours != theirs))
 
 
+@pytest.mark.parametrize("arithmetic", ["int8", "uint8"])
 @pytest.mark.parametrize("op", OPS)
 @pytest.mark.parametrize(("arch", "isa"), VARIANTS)
-def test_every_variant_equals_the_reference_loops(op, arch, isa, tmp_path):
-    check_variant_equals_scalar(op, "int8", arch, isa, tmp_path)
+def test_every_variant_equals_the_reference_loops(op, arithmetic, arch, isa, tmp_path):
+    check_variant_equals_scalar(op, arithmetic, arch, isa, tmp_path)
 
 
-@pytest.mark.parametrize("arithmetic", ["f32", "int8", "hybrid"])
+@pytest.mark.parametrize("arithmetic", ["f32", "int8", "uint8", "hybrid"])
 @pytest.mark.parametrize("op", OPS)
 def test_micro_kernels_run_wherever_they_can(op, arithmetic, tmp_path):
     skip_unless_it_runs("x86_64", "avx2")
@@ -42,7 +43,8 @@ def test_micro_kernels_run_wherever_they_can(op, arithmetic, tmp_path):
     nodes = runner.run("profile", "--model", model, "--runs", 1, isa="avx2").named("node")
     for node, event in zip(graph.nodes, nodes, strict=True):
         weights = graph.tensors[node.inputs[1]].data
-        slow = node.attrs.get("multiplier", 1) > 1 or (weights.dtype == np.int8 and weights.min() == -128)
+        from_end_to_end = weights.min() == -128 and weights.max() == 127
+        slow = node.attrs["multiplier"] > 1 if op == "DepthwiseConv2D" else from_end_to_end
         assert event["kernel"].endswith("_reference" if slow else "_avx2"), node
 
 

@@ -13,12 +13,12 @@ from harness.ops import infer_shapes
 
 F32, S8 = np.dtype(np.float32), np.dtype(np.int8)
 ACTIVATIONS = (None, "relu", "relu6", "relu_n1_to_1")
-ARITHMETICS = ("f32", "int8", "hybrid")
+ARITHMETICS = ("f32", "int8", "uint8", "hybrid")  # uint8: int8 whose weights have a zero point
 OPS = ("Conv2D", "DepthwiseConv2D", "FullyConnected")
 
 
 def linear_graph(op: str, arithmetic: str, count: int, seed: int) -> Graph:
-    """`count` nodes of `op` with random shapes and attributes, in "f32", "int8" or "hybrid" arithmetic."""
+    """`count` nodes of `op` with random shapes and attributes, in one of the arithmetics."""
     rng = np.random.default_rng(seed)
     graph = Graph(f"{op}_{arithmetic}")
     for index in range(count):
@@ -46,16 +46,19 @@ def _add_node(graph: Graph, op: str, arithmetic: str, index: int, rng: np.random
         shape, weights_shape, attrs, axis = _window(op, rng)
     channels = weights_shape[axis]
     depth = int(np.prod(weights_shape)) // channels
-    x = _add_activation(graph, f"x{index}", shape, arithmetic == "int8", 0.05, rng)
+    quantized = arithmetic.endswith("int8")
+    x = _add_activation(graph, f"x{index}", shape, quantized, 0.05, rng)
     graph.inputs.append(x)
     weights = _add_weights(graph, f"w{index}", weights_shape, axis, arithmetic, rng)
     inputs = [x, weights]
     if rng.random() < 0.8:
         inputs.append(_add_bias(graph, index, channels, depth, arithmetic, rng))
     spread = 0.05 * 0.01 * 40 * np.sqrt(depth) * rng.uniform(0.3, 2)
-    y = _add_activation(graph, f"y{index}", None, arithmetic == "int8", spread, rng)
+    y = _add_activation(graph, f"y{index}", None, quantized, spread, rng)
     graph.outputs.append(y)
     attrs["activation"] = ACTIVATIONS[rng.integers(4)]
+    if arithmetic == "uint8" and op != "FullyConnected":
+        attrs["unsigned"] = True
     graph.nodes.append(Node(op, f"node{index}", inputs, [y], attrs))
 
 
@@ -95,17 +98,19 @@ def _add_activation(graph: Graph, name: str, shape, quantized: bool, scale: floa
 def _add_weights(graph: Graph, name: str, shape, axis: int, arithmetic: str, rng) -> str:
     if arithmetic == "f32":
         return graph.add_const(name, rng.normal(0, 0.3, shape).astype(np.float32))
-    per_channel = rng.random() < 0.7
+    per_channel = rng.random() < 0.7 and arithmetic != "uint8"
     count = shape[axis] if per_channel else 1
+    zeros = [rng.choice([-128, 127, rng.integers(-60, 60)])] if arithmetic == "uint8" else np.zeros(count)
     quant = Quantization(
-        rng.uniform(0.002, 0.02, count).astype(np.float32), np.zeros(count), axis if per_channel else None
+        rng.uniform(0.002, 0.02, count).astype(np.float32), zeros, axis if per_channel else None
     )
-    low = -128 if rng.random() < 0.1 else -127  # -128 has no fast path, but is legal
-    return graph.add_const(name, rng.integers(low, 128, shape).astype(np.int8), quant)
+    low = -128 if rng.random() < 0.2 else -127  # few files have -128, and micro-kernels want it another way
+    high = 127 if rng.random() < 0.2 else 128
+    return graph.add_const(name, rng.integers(low, high, shape).astype(np.int8), quant)
 
 
 def _add_bias(graph: Graph, index: int, channels: int, depth: int, arithmetic: str, rng) -> str:
-    if arithmetic != "int8":
+    if not arithmetic.endswith("int8"):
         return graph.add_const(f"b{index}", rng.normal(0, 1, channels).astype(np.float32))
     x, w = graph.tensors[f"x{index}"].quant, graph.tensors[f"w{index}"].quant
     scale = (x.scale * w.scale).astype(np.float32)

@@ -7,7 +7,7 @@
  */
 #include "reference.h"
 
-/* Σ (x − zero)·w of one output value; image is one sample. */
+/* Σ (x − zero)·(w − z_w) of one output value; image is one sample. */
 static int32_t sum_s8(const qb_linear *op, const int8_t *image, int32_t zero, const qb_position *at)
 {
     const qb_linear_shape *s = &op->shape;
@@ -17,7 +17,7 @@ static int32_t sum_s8(const qb_linear *op, const int8_t *image, int32_t zero, co
         for (int32_t kx = 0; kx < s->filter_w; kx++, w += s->in_c) {
             const int8_t *x = qb_tap(s, image, sizeof *x, at, ky, kx);
             if (x == NULL) continue;
-            for (int32_t c = 0; c < s->in_c; c++) sum += (x[c] - zero) * w[c];
+            for (int32_t c = 0; c < s->in_c; c++) sum += (x[c] - zero) * (w[c] - op->weight_zero);
         }
     }
     return sum;

@@ -13,7 +13,9 @@
  * its values count. Packed weights and by-channel parameters have 8 slots for each block.
  *
  * Taps are in the order (filter row, filter column). int8 weights come in pairs of taps,
- * [block][tap pair][8 channels][2], the last filled up with a zero tap; float weights [block][tap][8].
+ * [block][tap pair][8 channels][2], the last filled up with a zero tap; float weights [block][tap][8]. A weight
+ * beyond int8, as a zero point of weights makes them, is split between its tap and more taps at the same offset,
+ * which follow the others: so a 3×3 filter's tenth int8 tap may be one of these.
  */
 #ifndef QB_DEPTHWISE_H
 #define QB_DEPTHWISE_H

@@ -1,6 +1,7 @@
 /* DEPTHWISE_CONV_2D on micro-kernels: packing at load, a row of output pixels at a time at run. */
 #include "depthwise.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 #include "../isa.h"
@@ -111,14 +112,61 @@ static uint32_t *tap_offsets(qb_builder *builder, const qb_linear_shape *s, size
     return offsets;
 }
 
+enum { MOST = 127 }; /* the largest int8 weight in magnitude */
+
+/* Into how many int8 weights each tap's are split: what its largest in magnitude, less the zero point, needs.
+ * Returns their sum. */
+static size_t split_taps(const qb_linear *op, size_t taps, uint8_t *parts)
+{
+    const size_t channels = (size_t)op->shape.out_c;
+    const int8_t *w = op->weights;
+    size_t total = 0;
+    for (size_t t = 0; t < taps; t++, total += parts[t - 1]) {
+        int largest = 1;
+        for (size_t c = 0; c < channels; c++, w++) {
+            const int value = abs(*w - op->weight_zero);
+            if (value > largest) largest = value;
+        }
+        parts[t] = (uint8_t)((largest + MOST - 1) / MOST);
+    }
+    return total;
+}
+
+/* The taps in order, then those that others were split into. Fills of[i], the tap that i is or belongs to, and
+ * done[i], how many parts of it come before. */
+static void order_parts(const uint8_t *parts, size_t taps, uint32_t *of, uint8_t *done)
+{
+    size_t next = taps;
+    for (size_t t = 0; t < taps; t++) {
+        of[t] = (uint32_t)t;
+        for (uint8_t part = 1; part < parts[t]; part++, next++) {
+            of[next] = (uint32_t)t;
+            done[next] = part;
+        }
+    }
+}
+
+/* Part number `part` of a weight: as much of it as an int8 holds, after the parts before have taken theirs. */
+static int8_t weight_part(int weight, int part)
+{
+    const int left = abs(weight) - part * MOST;
+    const int magnitude = left < 0 ? 0 : left > MOST ? MOST : left;
+    return (int8_t)(weight < 0 ? -magnitude : magnitude);
+}
+
 static bool pack_s8(qb_builder *builder, packed_depthwise *packed, const qb_linear *op)
 {
-    const size_t taps = qb_linear_depth(&op->shape), even = (size_t)qb_round_up(taps, 2),
-                 channels = (size_t)op->shape.out_c;
+    const size_t filter = qb_linear_depth(&op->shape), channels = (size_t)op->shape.out_c;
+    uint8_t *parts = qb_alloc_array(builder, filter, sizeof *parts);
+    if (parts == NULL) return false;
+    const size_t taps = split_taps(op, filter, parts), even = (size_t)qb_round_up(taps, 2);
     const size_t slots = qb_depthwise_blocks(channels) * QB_DEPTHWISE_BLOCK;
     int8_t *weights = qb_alloc_array(builder, (uint64_t)slots * even, sizeof *weights);
     int32_t *channel_of = qb_alloc_array(builder, slots, sizeof *channel_of);
-    if (weights == NULL || channel_of == NULL) return false;
+    uint32_t *tap_of = qb_alloc_array(builder, even, sizeof *tap_of);
+    uint8_t *done = qb_alloc_array(builder, even, sizeof *done);
+    if (weights == NULL || channel_of == NULL || tap_of == NULL || done == NULL) return false;
+    order_parts(parts, filter, tap_of, done);
     const int8_t *from = op->weights;
     for (size_t i = 0; i < slots; i++) {
         const size_t block = i / QB_DEPTHWISE_BLOCK, lane = i % QB_DEPTHWISE_BLOCK;
@@ -126,14 +174,17 @@ static bool pack_s8(qb_builder *builder, packed_depthwise *packed, const qb_line
         channel_of[i] = c < channels ? (int32_t)c : -1;
         int8_t *to = weights + (block * even * QB_DEPTHWISE_BLOCK) + lane * 2;
         for (size_t t = 0; c < channels && t < taps; t++) {
-            to[t / 2 * 2 * QB_DEPTHWISE_BLOCK + t % 2] = from[t * channels + c];
+            const int weight = from[tap_of[t] * channels + c] - op->weight_zero;
+            to[t / 2 * 2 * QB_DEPTHWISE_BLOCK + t % 2] = weight_part(weight, done[t]);
         }
     }
     packed->row_s8.weights = weights;
-    packed->row_s8.tap_offset = tap_offsets(builder, &op->shape, even);
+    uint32_t *offsets = tap_offsets(builder, &op->shape, even);
+    if (offsets == NULL) return false;
+    for (size_t t = filter; t < taps; t++) offsets[t] = offsets[tap_of[t]];
+    packed->row_s8.tap_offset = offsets;
     packed->row_s8.taps = even;
-    return packed->row_s8.tap_offset != NULL &&
-           qb_pack_channels(builder, op, channel_of, slots, &packed->row_s8.by_channel);
+    return qb_pack_channels(builder, op, channel_of, slots, &packed->row_s8.by_channel);
 }
 
 static bool pack_f32(qb_builder *builder, packed_depthwise *packed, const qb_linear *op)
@@ -172,7 +223,7 @@ bool qb_depthwise_prepare(qb_builder *builder, qb_step *step, qb_linear *op)
     const struct qb_isa *isa = qb_builder_isa(builder);
     const qb_linear_shape *s = &op->shape;
     const bool f32 = step->node->arithmetic == QB_ARITH_F32;
-    if (f32 ? isa->depthwise_f32 == NULL : isa->depthwise_s8 == NULL || !op->symmetric_weights) return true;
+    if (f32 ? isa->depthwise_f32 == NULL : isa->depthwise_s8 == NULL) return true;
     if (s->multiplier != 1) return true;
     packed_depthwise *packed = qb_alloc(builder, sizeof *packed);
     const size_t channels = (size_t)s->in_c, size = f32 ? sizeof(float) : sizeof(int8_t);
@@ -185,13 +236,14 @@ bool qb_depthwise_prepare(qb_builder *builder, qb_step *step, qb_linear *op)
     const uint64_t before = step->node->arithmetic == QB_ARITH_HYBRID ? qb_hybrid_scratch(s) : 0;
     packed->pointers = (size_t)before;
     packed->columns = columns_touched(s);
-    const uint64_t pointers = (uint64_t)packed->columns * (uint64_t)s->filter_h + qb_linear_depth(s) + 1;
-    if (!qb_reserve_scratch(builder, step, before + pointers * sizeof(void *))) return false;
     const size_t pixel_step = (size_t)s->stride_w * (size_t)s->filter_h;
     packed->row_s8.pixels = packed->row_f32.pixels = (size_t)s->out_w;
     packed->row_s8.channels = packed->row_f32.channels = channels;
     packed->row_s8.pixel_step = packed->row_f32.pixel_step = pixel_step;
     if (!(f32 ? pack_f32 : pack_s8)(builder, packed, op)) return false;
+    const size_t taps = f32 ? packed->row_f32.taps : packed->row_s8.taps;
+    const uint64_t pointers = (uint64_t)packed->columns * (uint64_t)s->filter_h + taps;
+    if (!qb_reserve_scratch(builder, step, before + pointers * sizeof(void *))) return false;
     op->fast = packed;
     choose_run(step, packed);
     return true;

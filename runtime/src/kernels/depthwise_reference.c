@@ -16,7 +16,7 @@ static int32_t sum_s8(const qb_linear *op, const int8_t *image, int32_t zero, co
     for (int32_t ky = 0; ky < s->filter_h; ky++) {
         for (int32_t kx = 0; kx < s->filter_w; kx++, w += s->out_c) {
             const int8_t *x = qb_tap(s, image, sizeof *x, at, ky, kx);
-            if (x != NULL) sum += (x[at->channel / s->multiplier] - zero) * *w;
+            if (x != NULL) sum += (x[at->channel / s->multiplier] - zero) * (*w - op->weight_zero);
         }
     }
     return sum;

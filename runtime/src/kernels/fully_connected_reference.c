@@ -9,7 +9,7 @@ static int32_t sum_s8(const qb_linear *op, const int8_t *row, int32_t zero, cons
     const int32_t depth = op->shape.in_c;
     const int8_t *w = (const int8_t *)op->weights + (size_t)at->channel * (size_t)depth;
     int32_t sum = 0;
-    for (int32_t k = 0; k < depth; k++) sum += (row[k] - zero) * w[k];
+    for (int32_t k = 0; k < depth; k++) sum += (row[k] - zero) * (w[k] - op->weight_zero);
     return sum;
 }
 

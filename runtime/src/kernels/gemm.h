@@ -32,6 +32,7 @@ typedef struct qb_tile_s8 {
     const int8_t *const *inputs; /* [taps][mr] */
     const int8_t *weights;       /* packed */
     qb_channels channels;        /* by column */
+    const int32_t *row_start;    /* [mr]: added to the column's start: −zero · Σ x, where weights have a zero point */
     qb_gemm_tail tail;
     const qb_sample_quant *quant; /* hybrid: by row, how its sample was quantized */
     void *out;                    /* int8, float or int32; the first row's column 0 */

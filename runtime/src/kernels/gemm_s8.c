@@ -15,7 +15,8 @@ typedef struct packed_s8 {
     size_t block;    /* columns computed for all rows before the next ones: their weights stay in the cache */
     qb_tile_s8 tile; /* all that does not change from tile to tile */
     const int8_t *padding; /* int8: in_c times the input's zero point */
-    size_t pointers, gathered, workspace, sums, quant;
+    int32_t weight_zero;   /* what the packed weights have as their zero point */
+    size_t pointers, gathered, workspace, sums, quant, row_start;
 } packed_s8;
 
 /* Input values that the micro-kernel multiplies by one column's weights, zeros included. */
@@ -24,7 +25,7 @@ static uint64_t padded_depth(const packed_s8 *packed)
     return (uint64_t)packed->rows.taps * qb_round_up(packed->rows.depth, packed->kernel->kr);
 }
 
-/* OHWI to the layout of gemm.h. */
+/* OHWI to the layout of gemm.h, the zero point moved to packed->weight_zero. */
 static int8_t *pack_weights(qb_builder *builder, const packed_s8 *packed, const qb_linear *op)
 {
     const size_t nr = packed->kernel->nr, kr = packed->kernel->kr, columns = (size_t)op->shape.out_c;
@@ -34,10 +35,11 @@ static int8_t *pack_weights(qb_builder *builder, const packed_s8 *packed, const 
         qb_alloc_array(builder, qb_round_up(columns, nr) * padded_depth(packed), sizeof *weights);
     if (weights == NULL) return NULL;
     const int8_t *from = op->weights;
+    const int moved = packed->weight_zero - op->weight_zero;
     for (size_t n = 0; n < columns; n++) {
         for (size_t t = 0; t < taps; t++) {
             int8_t *group = weights + (n / nr * taps + t) * depth * nr + n % nr * kr;
-            for (size_t k = 0; k < used; k++) group[k / kr * nr * kr + k % kr] = *from++;
+            for (size_t k = 0; k < used; k++) group[k / kr * nr * kr + k % kr] = (int8_t)(*from++ + moved);
         }
     }
     return weights;
@@ -70,7 +72,21 @@ static uint64_t lay_out_scratch(packed_s8 *packed, const qb_linear *op, bool hyb
     packed->sums =
         take(&used, op->rounds_once ? (uint64_t)kernel->mr * (uint64_t)op->shape.out_c * sizeof(int32_t) : 0);
     packed->quant = take(&used, kernel->mr * sizeof(qb_sample_quant));
+    packed->row_start = take(&used, kernel->mr * sizeof(int32_t));
     return used;
+}
+
+/* What Σ x·(w − zero) has beside Σ x·w. The padding of gathered rows is 0 and adds nothing. */
+static void start_rows(const qb_tile_s8 *tile, size_t mr, int32_t weight_zero, int32_t *row_start)
+{
+    for (size_t r = 0; r < tile->rows; r++) {
+        uint32_t sum = 0; /* what overflows here is made good by the products' sums */
+        for (size_t t = 0; t < tile->taps; t++) {
+            const int8_t *x = tile->inputs[t * mr + r];
+            for (size_t k = 0; k < tile->depth; k++) sum += (uint32_t)x[k];
+        }
+        row_start[r] = (int32_t)(0u - (uint32_t)weight_zero * sum);
+    }
 }
 
 /* The sums of a fully connected tile, which round once, to its outputs. */
@@ -93,16 +109,20 @@ static void run_tiles(const qb_step *step, const qb_image *image, const qb_sampl
     char *const scratch = step->scratch, *const y = step->out[0]->data;
     const void **pointers = (const void **)(scratch + packed->pointers);
     qb_sample_quant *quant = (qb_sample_quant *)(scratch + packed->quant);
+    int32_t *row_start = (int32_t *)(scratch + packed->row_start);
+    memset(row_start, 0, packed->kernel->mr * sizeof *row_start);
     qb_tile_s8 tile = packed->tile;
     tile.inputs = (const int8_t *const *)pointers;
     tile.workspace = scratch + packed->workspace;
     tile.quant = quant;
+    tile.row_start = row_start;
     for (size_t column = 0; column < columns; column = tile.end_column) {
         tile.first_column = column;
         tile.end_column = columns - column < packed->block ? columns : column + packed->block;
         for (size_t first = 0; first < pixels; first += tile.rows) {
             tile.rows = pixels - first < packed->kernel->mr ? pixels - first : packed->kernel->mr;
             qb_rows_fill(&packed->rows, image, first, tile.rows, pointers, scratch + packed->gathered);
+            if (packed->weight_zero != 0) start_rows(&tile, packed->kernel->mr, packed->weight_zero, row_start);
             for (size_t r = 0; samples != NULL && r < tile.rows; r++)
                 quant[r] = samples[(first + r) / sample_pixels];
             char *out = y + first * columns * size;
@@ -131,7 +151,9 @@ static void run_hybrid(const qb_step *step)
 bool qb_gemm_s8_prepare(qb_builder *builder, qb_step *step, qb_linear *op)
 {
     const qb_gemm_s8 *kernel = qb_builder_isa(builder)->gemm_s8;
-    if (kernel == NULL || !op->symmetric_weights) return true;
+    /* Weights from -128 to 126 are moved up by one, and their zero point with them. */
+    const int moved = op->lowest_weight == -128 ? 1 : 0;
+    if (kernel == NULL || op->highest_weight + moved > 127) return true;
     const bool hybrid = step->node->arithmetic == QB_ARITH_HYBRID;
     packed_s8 *packed = qb_alloc(builder, sizeof *packed);
     int8_t *padding = qb_alloc(builder, (size_t)op->shape.in_c);
@@ -139,6 +161,7 @@ bool qb_gemm_s8_prepare(qb_builder *builder, qb_step *step, qb_linear *op)
     memset(padding, op->input_zero, (size_t)op->shape.in_c);
     packed->kernel = kernel;
     packed->padding = padding;
+    packed->weight_zero = op->weight_zero + moved;
     packed->rows = qb_rows_plan(&op->shape, sizeof(int8_t), kernel->mr, GRANULE, GATHER_BELOW);
     packed->block = qb_gemm_block(padded_depth(packed), kernel->nr);
     if (!qb_reserve_scratch(builder, step, lay_out_scratch(packed, op, hybrid))) return false;

@@ -91,8 +91,11 @@ static inline __attribute__((always_inline)) void multiply(const qb_tile_s8 *til
         const __m256i *start = (const __m256i *)(tile->channels.start + column);
         const int16_t *wide = tile->workspace;
         __m256i low[MR], high[MR], sums[MR * 2];
-        for (size_t r = 0; r < rows; r++)
-            low[r] = _mm256_load_si256(start), high[r] = _mm256_load_si256(start + 1);
+        for (size_t r = 0; r < rows; r++) {
+            const __m256i row_start = _mm256_set1_epi32(tile->row_start[r]);
+            low[r] = _mm256_add_epi32(_mm256_load_si256(start), row_start);
+            high[r] = _mm256_add_epi32(_mm256_load_si256(start + 1), row_start);
+        }
         for (size_t p = 0; p < pairs; p++, weights += NR * KR, wide += KR) {
             const __m256i low_weights = load_weights(weights), high_weights = load_weights(weights + NR);
             for (size_t r = 0; r < rows; r++) {

@@ -36,7 +36,10 @@ static inline __attribute__((always_inline)) void multiply(const qb_tile_s8 *til
     for (size_t column = tile->first_column; column < tile->end_column; column += NR) {
         int32x4_t sums[MR][4];
         for (size_t r = 0; r < rows; r++) {
-            for (size_t v = 0; v < 4; v++) sums[r][v] = vld1q_s32(tile->channels.start + column + v * 4);
+            const int32x4_t row_start = vdupq_n_s32(tile->row_start[r]);
+            for (size_t v = 0; v < 4; v++) {
+                sums[r][v] = vaddq_s32(vld1q_s32(tile->channels.start + column + v * 4), row_start);
+            }
         }
         for (size_t t = 0; t < tile->taps; t++) {
             const int8_t *const *row = tile->inputs + t * MR;

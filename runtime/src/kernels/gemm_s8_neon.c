@@ -70,7 +70,8 @@ static inline __attribute__((always_inline)) void multiply_half(const qb_tile_s8
     }
     for (size_t r = 0; r < rows; r++) {
         const int32x4_t total = add_lanes(sums[r][0], sums[r][1], sums[r][2], sums[r][3]);
-        vst1q_s32(stored + r * NR, vaddq_s32(vld1q_s32(start), total));
+        const int32x4_t first = vaddq_s32(vld1q_s32(start), vdupq_n_s32(tile->row_start[r]));
+        vst1q_s32(stored + r * NR, vaddq_s32(first, total));
     }
 }
 

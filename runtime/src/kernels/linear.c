@@ -16,7 +16,7 @@ static bool check_weights(qb_builder *builder, const qb_step *step, const qb_lin
         return qb_refuse(builder, step, "weights '%s' need one scale, or one for each of %d channels",
                          w->name, op->shape.out_c);
     }
-    if (w->zero_point != 0) {
+    if (w->zero_point != 0 && (w->quant_axis >= 0 || step->node->arithmetic != QB_ARITH_INT8)) {
         return qb_refuse(builder, step, "weights '%s' have a zero point that is not 0", w->name);
     }
     return true;
@@ -28,21 +28,23 @@ static float weight_scale(const qb_tensor *weights, int32_t channel)
     return weights->scales[weights->quant_count == 1 ? 0 : channel];
 }
 
-/* Refuses a layer whose int32 sums could overflow, |x − z_x| being at most 255; notes whether a weight is
- * -128. */
+/* Refuses a layer whose int32 sums could overflow, |x − z_x| being at most 255, also where Σ x·w and z_w·Σ x are
+ * computed apart; notes the range of the weights. */
 static bool check_sums(qb_builder *builder, const qb_step *step, qb_linear *op, const int32_t *bias)
 {
     const int8_t *w = op->weights;
     const size_t depth = qb_linear_depth(&op->shape);
     const size_t channels = (size_t)op->shape.out_c;
     const bool interleaved = op->shape.multiplier > 0; /* depthwise weights have the channel innermost */
-    op->symmetric_weights = true;
+    const int64_t zero = op->weight_zero < 0 ? -op->weight_zero : op->weight_zero;
+    op->lowest_weight = op->highest_weight = w[0];
     for (size_t c = 0; c < channels; c++) {
         int64_t sum = 0;
         for (size_t k = 0; k < depth; k++) {
             const int value = w[interleaved ? k * channels + c : c * depth + k];
-            sum += value < 0 ? -value : value;
-            if (value == -128) op->symmetric_weights = false;
+            sum += (value < 0 ? -value : value) + zero;
+            if (value < op->lowest_weight) op->lowest_weight = value;
+            if (value > op->highest_weight) op->highest_weight = value;
         }
         const int64_t start = bias == NULL ? 0 : bias[c] < 0 ? -(int64_t)bias[c] : bias[c];
         if (sum * 255 + start > INT32_MAX) {
@@ -56,6 +58,7 @@ static bool prepare_s8(qb_builder *builder, qb_step *step, qb_linear *op, int ch
 {
     const qb_tensor *x = step->in[0], *w = step->in[1], *y = step->out[0];
     if (!qb_check_elementary(builder, step)) return false;
+    op->weight_zero = w->zero_point;
     if (!check_weights(builder, step, op, channel_axis) || !check_sums(builder, step, op, op->bias))
         return false;
     op->input_zero = x->zero_point;
@@ -64,10 +67,10 @@ static bool prepare_s8(qb_builder *builder, qb_step *step, qb_linear *op, int ch
 
     qb_multiplier *factors = qb_alloc(builder, (size_t)op->shape.out_c * sizeof *factors);
     if (factors == NULL) return false;
-    /* TFLite multiplies in float for a fully connected layer with one scale
+    /* TFLite multiplies in float for a fully connected layer with one scale and where the model is uint8
      * (GetQuantizedConvolutionMultipler), in double elsewhere (PopulateConvolutionQuantizationParams). */
     op->rounds_once = step->node->op == QB_OP_FULLY_CONNECTED;
-    const bool in_float = op->rounds_once && w->quant_count == 1;
+    const bool in_float = w->quant_count == 1 && (op->rounds_once || step->node->options[0] == 1);
     for (int32_t c = 0; c < op->shape.out_c; c++) {
         const float scale = weight_scale(w, c);
         const double product =

@@ -3,7 +3,7 @@
  *
  *     f32     y = clamp(b + Σ x·w), the sum in the order (filter row, filter column, input channel), each
  *             step one fused multiply-add
- *     int8    y = clamp(requantize(b + Σ (x − z_x)·w) + z_y), x and w in [-128, 127], int32 sums
+ *     int8    y = clamp(requantize(b + Σ (x − z_x)·(w − z_w)) + z_y), x and w in [-128, 127], int32 sums
  *     hybrid  x is quantized per sample at run time (hybrid.h), then
  *             y = clamp(float(Σ (q − z_x)·w) · (s_x·s_w[c]) + b[c]), each float operation rounded by itself
  *
@@ -40,8 +40,9 @@ typedef struct qb_linear {
     const qb_multiplier *factors;    /* int8: s_x·s_w / s_y */
     bool rounds_once;                /* int8: a fully connected layer, see qb_requantize */
     int32_t input_zero, output_zero; /* int8 */
+    int32_t weight_zero;             /* int8: not 0 in files that were uint8 */
+    int lowest_weight, highest_weight; /* int8, hybrid: as in the file */
     qb_range_s8 output_range;        /* int8: the fused activation, quantized */
-    bool symmetric_weights;          /* int8, hybrid: no weight is -128 */
     const void *fast;                /* what a fast path packed; NULL where the reference runs */
 } qb_linear;
 

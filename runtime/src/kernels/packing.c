@@ -14,6 +14,7 @@ bool qb_reserve_scratch(qb_builder *builder, const qb_step *step, uint64_t bytes
     return true;
 }
 
+/* Σ (w − z_w) */
 static int32_t weight_sum(const qb_linear *op, int32_t channel)
 {
     const bool interleaved = op->shape.multiplier > 0; /* depthwise weights have the channel innermost */
@@ -21,7 +22,7 @@ static int32_t weight_sum(const qb_linear *op, int32_t channel)
     const size_t step = interleaved ? (size_t)op->shape.out_c : 1;
     const int8_t *w = (const int8_t *)op->weights + (interleaved ? c : c * depth);
     int32_t sum = 0;
-    for (size_t k = 0; k < depth; k++) sum += w[k * step];
+    for (size_t k = 0; k < depth; k++) sum += w[k * step] - op->weight_zero;
     return sum;
 }
 

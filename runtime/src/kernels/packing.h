@@ -25,7 +25,7 @@ typedef struct qb_dequant {
 
 /* Everything by channel of an int8 or hybrid layer. */
 typedef struct qb_channels {
-    const int32_t *start; /* where the sums start; int8: bias − z_x·Σ w, hybrid: 0 */
+    const int32_t *start; /* where the sums start; int8: bias − z_x·Σ (w − z_w), hybrid: 0 */
     qb_requant requant;   /* int8 */
     qb_dequant dequant;   /* hybrid */
 } qb_channels;

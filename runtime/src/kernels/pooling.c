@@ -1,5 +1,6 @@
 /* Average and maximum over windows. Padding is not counted: a window is cut to the image before it is reduced.
- * int8 as TFLite's reference kernels: the same scale on both sides, the average rounded half away from zero. */
+ * int8 as TFLite's reference kernels: the same scale on both sides, the average rounded half away from zero, or half
+ * up as its uint8 kernel does. */
 #include <stddef.h>
 
 #include "checks.h"
@@ -13,6 +14,7 @@ typedef struct pooling {
     void (*reduce)(const struct pooling *op, const void *in, void *out, int32_t y0, int32_t y1, int32_t x0,
                    int32_t x1);
     size_t element_size;
+    bool half_up;
 } pooling;
 
 static size_t pixel_at(const pooling *op, int32_t y, int32_t x)
@@ -35,6 +37,14 @@ static void average_f32(const pooling *op, const void *image, void *pixel, int32
     }
 }
 
+/* sum / count to nearest, for a sum of int8 values; ties away from zero, or up. */
+static int32_t divide(int64_t sum, int64_t count, bool half_up)
+{
+    const int64_t offset = half_up ? 128 : 0; /* the values as uint8: none is negative */
+    const int64_t total = sum + offset * count;
+    return (int32_t)((total >= 0 ? total + count / 2 : total - count / 2) / count - offset);
+}
+
 static void average_s8(const pooling *op, const void *image, void *pixel, int32_t y0, int32_t y1, int32_t x0,
                        int32_t x1)
 {
@@ -46,8 +56,7 @@ static void average_s8(const pooling *op, const void *image, void *pixel, int32_
         for (int32_t y = y0; y < y1; y++) {
             for (int32_t x = x0; x < x1; x++) sum += in[pixel_at(op, y, x) + (size_t)c];
         }
-        const int64_t average = sum > 0 ? (sum + count / 2) / count : (sum - count / 2) / count;
-        out[c] = qb_clamp_s8((int32_t)average, op->range_s8);
+        out[c] = qb_clamp_s8(divide(sum, count, op->half_up), op->range_s8);
     }
 }
 
@@ -181,6 +190,7 @@ bool qb_prepare_AVERAGE_POOL_2D(qb_builder *builder, qb_step *step)
     if (op == NULL) return false;
     const bool quantized = step->in[0]->dtype == QB_S8;
     op->reduce = quantized ? average_s8 : average_f32;
+    op->half_up = step->node->options[0] == 1;
     step->kernel = quantized ? "average_pool_s8" : "average_pool_f32";
     return true;
 }

@@ -1,4 +1,9 @@
-/* Quantize: float32 to int8, or int8 to int8 of another scale; Dequantize: int8 to float32. Per tensor. */
+/* Quantize: float32 to int8, uint8 or int16, or any of these to another or to another scale; Dequantize: back to
+ * float32. Per tensor.
+ *
+ * uint8 values are handled as int8: with their highest bit flipped and their zero point less 128 they stand for the
+ * same real numbers.
+ */
 #include "../requantize.h"
 #include "checks.h"
 
@@ -11,92 +16,147 @@ static inline int32_t round_half_away(float value)
     return whole + (fraction >= 0.5f) - (fraction <= -0.5f);
 }
 
+typedef struct conversion {
+    int32_t in_zero_point, out_zero_point; /* of uint8: less 128 */
+    uint8_t in_flip, out_flip;             /* uint8: 0x80 */
+    qb_multiplier rescale;
+} conversion;
+
 /* qb_quantize_s8 of every value. The bounds are whole numbers, so that clamping before rounding is clamping after it. */
-static void quantize(const qb_step *step)
+static void quantize_8(const qb_step *step)
 {
+    const conversion *op = step->state;
     const qb_tensor *out = step->out[0];
     const size_t count = out->count;
     const float *in = step->in[0]->data;
     const float scale = out->scales[0];
-    const int32_t zero_point = out->zero_point;
+    const int32_t zero_point = op->out_zero_point;
+    const uint8_t flip = op->out_flip;
     const float low = (float)(-128 - zero_point), high = (float)(127 - zero_point);
-    int8_t *values = out->data;
+    uint8_t *values = out->data;
     for (size_t i = 0; i < count; i++) {
         const float scaled = in[i] / scale;
         const float not_low = scaled > low ? scaled : low; /* NaN too becomes the lowest value */
         const float bounded = not_low < high ? not_low : high;
-        values[i] = (int8_t)(round_half_away(bounded) + zero_point);
+        values[i] = (uint8_t)(round_half_away(bounded) + zero_point) ^ flip;
     }
 }
 
-typedef struct requantize {
-    int32_t in_zero_point, out_zero_point;
-    qb_multiplier rescale;
-} requantize;
-
-static void run_requantize(const qb_step *step)
+static void quantize_s16(const qb_step *step)
 {
-    static const qb_range_s8 whole = {INT8_MIN, INT8_MAX};
-    const requantize *op = step->state;
-    const int8_t *in = step->in[0]->data;
-    int8_t *out = step->out[0]->data;
-    for (size_t i = 0; i < step->out[0]->count; i++) {
-        const int32_t value = qb_multiply(in[i] - op->in_zero_point, op->rescale);
-        out[i] = qb_clamp_s8(qb_add_wrapping(value, op->out_zero_point), whole);
+    const qb_tensor *out = step->out[0];
+    const float *in = step->in[0]->data;
+    int16_t *values = out->data;
+    for (size_t i = 0; i < out->count; i++) {
+        values[i] = (int16_t)qb_quantize(in[i], out->scales[0], out->zero_point, INT16_MIN, INT16_MAX);
+    }
+}
+
+/* Between int8 and uint8, or neither, with the scale and the real zero as they are. */
+static void flip(const qb_step *step)
+{
+    const conversion *op = step->state;
+    const uint8_t change = op->in_flip ^ op->out_flip;
+    const uint8_t *in = step->in[0]->data;
+    uint8_t *out = step->out[0]->data;
+    for (size_t i = 0; i < step->out[0]->count; i++) out[i] = in[i] ^ change;
+}
+
+static inline int32_t load(const qb_tensor *tensor, size_t i, uint8_t flip)
+{
+    if (tensor->dtype == QB_S16) return ((const int16_t *)tensor->data)[i];
+    return (int8_t)(((const uint8_t *)tensor->data)[i] ^ flip);
+}
+
+static void requantize(const qb_step *step)
+{
+    const conversion *op = step->state;
+    const qb_tensor *in = step->in[0], *out = step->out[0];
+    const bool wide = out->dtype == QB_S16;
+    const int32_t low = wide ? INT16_MIN : INT8_MIN, high = wide ? INT16_MAX : INT8_MAX;
+    for (size_t i = 0; i < out->count; i++) {
+        const int32_t scaled = qb_multiply(load(in, i, op->in_flip) - op->in_zero_point, op->rescale);
+        const int32_t value = qb_clamp(qb_add_wrapping(scaled, op->out_zero_point), low, high);
+        if (wide) {
+            ((int16_t *)out->data)[i] = (int16_t)value;
+        } else {
+            ((uint8_t *)out->data)[i] = (uint8_t)value ^ op->out_flip;
+        }
     }
 }
 
 static void dequantize(const qb_step *step)
 {
-    const qb_tensor *in = step->in[0];
-    const size_t count = in->count;
-    const float scale = in->scales[0];
-    const int32_t zero_point = in->zero_point;
-    const int8_t *values = in->data;
+    const conversion *op = step->state;
+    const size_t count = step->in[0]->count;
+    const float scale = step->in[0]->scales[0];
     float *out = step->out[0]->data;
-    for (size_t i = 0; i < count; i++) out[i] = (float)(values[i] - zero_point) * scale;
+    for (size_t i = 0; i < count; i++) out[i] = (float)(load(step->in[0], i, op->in_flip) - op->in_zero_point) * scale;
 }
 
-static bool check_tensors(qb_builder *builder, const qb_step *step, uint8_t in_dtype, uint8_t out_dtype)
+static bool is_quantized(const qb_tensor *tensor)
 {
-    if (!qb_check_counts(builder, step, 1, 1) || !qb_check_no_activation(builder, step) ||
-        !qb_check_dtype(builder, step, step->in[0], in_dtype) ||
-        !qb_check_dtype(builder, step, step->out[0], out_dtype)) {
+    return tensor->dtype == QB_S8 || tensor->dtype == QB_U8 || tensor->dtype == QB_S16;
+}
+
+static bool check_tensors(qb_builder *builder, const qb_step *step)
+{
+    const qb_tensor *in = step->in[0], *out = step->out[0];
+    if (!qb_check_dtype(builder, step, in, in->dtype) || !qb_check_dtype(builder, step, out, out->dtype) ||
+        !qb_check_no_activation(builder, step)) {
         return false;
     }
-    if (qb_same_shape(step->in[0], step->out[0])) return true;
+    if (qb_same_shape(in, out)) return true;
     return qb_refuse(builder, step, "input and output differ in shape");
+}
+
+static bool prepare(qb_builder *builder, qb_step *step)
+{
+    if (!check_tensors(builder, step)) return false;
+    conversion *op = qb_alloc(builder, sizeof *op);
+    if (op == NULL) return false;
+    const qb_tensor *in = step->in[0], *out = step->out[0];
+    op->in_flip = in->dtype == QB_U8 ? 0x80 : 0;
+    op->out_flip = out->dtype == QB_U8 ? 0x80 : 0;
+    op->in_zero_point = in->zero_point - op->in_flip;
+    op->out_zero_point = out->zero_point - op->out_flip;
+    step->state = op;
+    return true;
 }
 
 static bool prepare_requantize(qb_builder *builder, qb_step *step)
 {
-    if (!check_tensors(builder, step, QB_S8, QB_S8)) return false;
-    requantize *op = qb_alloc(builder, sizeof *op);
-    if (op == NULL) return false;
+    if (!prepare(builder, step)) return false;
+    conversion *op = (conversion *)(uintptr_t)step->state;
     const qb_tensor *in = step->in[0], *out = step->out[0];
-    op->in_zero_point = in->zero_point;
-    op->out_zero_point = out->zero_point;
     op->rescale = qb_quantize_multiplier((double)in->scales[0] / (double)out->scales[0]);
-    step->state = op;
-    step->run = run_requantize;
-    step->kernel = "requantize_s8";
+    const bool bytes = in->dtype != QB_S16 && out->dtype != QB_S16;
+    const bool same = in->scales[0] == out->scales[0] && op->in_zero_point == op->out_zero_point;
+    step->run = bytes && same ? flip : requantize;
+    step->kernel = "requantize";
     return true;
 }
 
 bool qb_prepare_QUANTIZE(qb_builder *builder, qb_step *step)
 {
     if (!qb_check_counts(builder, step, 1, 1)) return false;
-    if (step->in[0]->dtype == QB_S8) return prepare_requantize(builder, step);
-    if (!check_tensors(builder, step, QB_F32, QB_S8)) return false;
-    step->run = quantize;
-    step->kernel = "quantize_s8";
-    return true;
+    const uint8_t from = step->in[0]->dtype;
+    if (!is_quantized(step->out[0]) || (from != QB_F32 && !is_quantized(step->in[0]))) {
+        return qb_refuse(builder, step, "converts float32, int8, uint8 or int16 to one of the last three");
+    }
+    if (from != QB_F32) return prepare_requantize(builder, step);
+    step->run = step->out[0]->dtype == QB_S16 ? quantize_s16 : quantize_8;
+    step->kernel = "quantize";
+    return prepare(builder, step);
 }
 
 bool qb_prepare_DEQUANTIZE(qb_builder *builder, qb_step *step)
 {
-    if (!check_tensors(builder, step, QB_S8, QB_F32)) return false;
+    if (!qb_check_counts(builder, step, 1, 1)) return false;
+    if (!is_quantized(step->in[0]) || step->out[0]->dtype != QB_F32) {
+        return qb_refuse(builder, step, "converts int8, uint8 or int16 to float32");
+    }
     step->run = dequantize;
-    step->kernel = "dequantize_s8";
-    return true;
+    step->kernel = "dequantize";
+    return prepare(builder, step);
 }

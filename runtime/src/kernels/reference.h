@@ -11,7 +11,7 @@ typedef struct qb_position {
     int32_t y, x, channel;
 } qb_position;
 
-/* Σ (x − zero)·w for one output value; `sample` is the sample's first input value. */
+/* Σ (x − zero)·(w − z_w) for one output value; `sample` is the sample's first input value. */
 typedef int32_t (*qb_sum_s8)(const qb_linear *op, const int8_t *sample, int32_t zero, const qb_position *at);
 
 /* start + Σ x·w, each step a fused multiply-add. */
