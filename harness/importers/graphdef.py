@@ -20,6 +20,7 @@ import numpy as np
 from harness.errors import FormatError, UsageError, unknown_name
 from harness.graph import Graph, Node, Tensor
 from harness.importers import read_bytes
+from harness.importers.graphdef_math import MATH_OPS
 from harness.importers.graphdef_ops import TF_OPS, Source
 from harness.importers.graphdef_tensors import placeholder_dtype, placeholder_shape, tensor_values
 from harness.ops import OPS
@@ -221,7 +222,7 @@ class _Importer:
         self.graph.tensors[name] = Tensor(name, values.shape, values.dtype, values)
 
     def _add_node(self, definition) -> None:
-        translate = TF_OPS.get(definition.op)
+        translate = (TF_OPS | MATH_OPS).get(definition.op)
         if translate is None:
             self._add_opaque(definition)
             return

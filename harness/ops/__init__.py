@@ -6,19 +6,27 @@ it is what passes and kernels are compared against, and what `fold_constants` ev
     op                inputs                          attributes
     Conv2D            x NHWC, weights OHWI, [bias]    stride (h, w), padding, dilation (h, w), activation
     DepthwiseConv2D   x NHWC, weights 1HWC, [bias]    stride, padding, dilation, activation, multiplier
-    FullyConnected    x (…, in), weights (out, in), [bias]   activation; x is flattened to (batch, in)
+    FullyConnected    x (…, in), weights (out, in), [bias]   activation, keep_dims: else (batch, in)
     MatMul            a, b                            transpose_a, transpose_b
     BiasAdd           x, bias                         —
     BatchNorm         x, gamma, beta, mean, variance  epsilon
     AveragePool2D     x NHWC                          filter (h, w), stride, padding, activation
     MaxPool2D         x NHWC                          filter, stride, padding, activation
     Add Sub Mul Div   a, b (broadcast)                activation
-    Rsqrt             x
-    Relu Relu6        x
+    FloorDiv FloorMod Pow Maximum Minimum SquaredDifference   a, b (broadcast)
+    Equal NotEqual Less LessEqual Greater GreaterEqual LogicalAnd LogicalOr   a, b (broadcast)
+    Abs Neg Square Sqrt Rsqrt Exp Log Sin Cos Floor Ceil Round LogicalNot   x
+    Select            condition, a, b (broadcast)
+    AddN              x…
+    Cast              x                               dtype
+    Relu Relu6 ReluN1To1 Elu   x
+    LeakyRelu         x                               alpha
+    Prelu             x, alpha (broadcast)
     Logistic Tanh Erf x
     Swish HardSwish   x
     Gelu              x                               approximate: by tanh
     Softmax           x, over the last axis           beta
+    LogSoftmax L2Normalization   x, over the last axis
     Reshape           x, [shape const]                shape: used when there is no second input
     Squeeze           x                               axes: () means all of length 1
     Transpose         x, perm const
@@ -37,7 +45,9 @@ it is what passes and kernels are compared against, and what `fold_constants` ev
     DepthToSpace SpaceToDepth   x NHWC                block
     FusedResizeAndPadConv2D   x NHWC, weights OHWI, [bias]   size: None or (h, w), align_corners, pads, mode,
                                                       stride, activation
-    Mean              x, axes const                   keep_dims
+    Mean Sum ReduceMax ReduceMin ReduceProd ReduceAny ReduceAll   x, axes const   keep_dims
+    ArgMax ArgMin     x, axis const                   dtype: int64
+    CumSum            x, axis const                   exclusive, reverse
     SpaceToBatchND    x, block const, paddings const  —
     BatchToSpaceND    x, block const, crops const     —
     Concatenation     x…                              axis, activation

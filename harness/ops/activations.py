@@ -22,7 +22,7 @@ def activate(node: Node, x: np.ndarray) -> np.ndarray:
     return x if low == -np.inf else np.clip(x, np.float32(low), np.float32(high))
 
 
-@op("Relu", "Relu6")
+@op("Relu", "Relu6", "ReluN1To1")
 class Activation:
     @staticmethod
     def infer(node, inputs):
@@ -30,7 +30,7 @@ class Activation:
 
     @staticmethod
     def reference(node, arrays):
-        low, high = LIMITS[node.op.lower()]
+        low, high = LIMITS["relu_n1_to_1" if node.op == "ReluN1To1" else node.op.lower()]
         return [np.clip(arrays[0], np.float32(low), np.float32(high))]
 
 
@@ -59,7 +59,12 @@ def _hard_swish(x):
     return x * np.clip(x + np.float32(3), np.float32(0), np.float32(6)) / np.float32(6)
 
 
+def _elu(x):
+    return np.where(x < 0, np.expm1(np.minimum(x, 0)), x)
+
+
 CURVES = {
+    "Elu": _elu,  # Clevert et al. 2015
     "Logistic": special.expit,
     "Tanh": np.tanh,
     "Erf": special.erf,
@@ -97,3 +102,36 @@ class Gelu:
         else:
             phi = special.ndtr(x)
         return [(x * phi).astype(np.float32)]
+
+
+@op("LeakyRelu")
+class LeakyRelu:
+    """x where it is positive, else alpha · x."""
+
+    defaults = {"alpha": 0.01}
+
+    @staticmethod
+    def infer(node, inputs):
+        return [(inputs[0].shape, inputs[0].dtype)]
+
+    @staticmethod
+    def reference(node, arrays):
+        x = arrays[0]
+        return [np.where(x > 0, x, x * np.float32(node.attrs.get("alpha", 0.01)))]
+
+
+@op("Prelu")
+class Prelu:
+    """LeakyRelu with a tensor of factors, which broadcasts to x."""
+
+    @staticmethod
+    def infer(node, inputs):
+        x, alpha = inputs
+        if np.broadcast_shapes(x.shape, alpha.shape) != tuple(x.shape):
+            raise ValueError(f"alpha {alpha.shape} does not broadcast to {x.shape}")
+        return [(x.shape, x.dtype)]
+
+    @staticmethod
+    def reference(node, arrays):
+        x, alpha = arrays
+        return [np.where(x >= 0, x, x * alpha)]

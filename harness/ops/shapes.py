@@ -1,4 +1,4 @@
-"""Ops that move values without computing: reshape, transpose, pad, concatenate; and Mean over axes."""
+"""Ops that move values without computing: reshape, transpose, pad, concatenate."""
 
 from __future__ import annotations
 
@@ -114,28 +114,3 @@ class Concatenation:
     @staticmethod
     def reference(node, arrays):
         return [activate(node, np.concatenate(arrays, axis=node.attrs["axis"]))]
-
-
-@op("Mean")
-class Mean:
-    defaults = {"keep_dims": False}
-
-    @staticmethod
-    def _axes(axes, rank):
-        axes = tuple(int(a) % rank for a in np.atleast_1d(axes))
-        if len(set(axes)) != len(axes):
-            raise ValueError(f"axes {axes} name one twice")
-        return axes
-
-    @staticmethod
-    def infer(node, inputs):
-        x = inputs[0]
-        axes = Mean._axes(constant(inputs[1], "the list of axes"), len(x.shape))
-        keep = node.attrs.get("keep_dims", False)
-        shape = [1 if i in axes else d for i, d in enumerate(x.shape) if keep or i not in axes]
-        return [(tuple(shape), x.dtype)]
-
-    @staticmethod
-    def reference(node, arrays):
-        axes = Mean._axes(arrays[1], arrays[0].ndim)
-        return [arrays[0].mean(axis=axes, keepdims=node.attrs.get("keep_dims", False), dtype=np.float32)]

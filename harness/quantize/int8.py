@@ -4,8 +4,8 @@
     after    x int8 ── Conv2D(w int8, b int32) ── y int8     inputs and outputs of the network are int8 too
 
 Some ops do not rescale, so their inputs and outputs share one quantization (TFLite 8-bit specification,
-"restriction: Input and outputs must all have same scale/zero_point"); softmax's output is fixed at scale
-1/256 and zero point −128.
+"restriction: Input and outputs must all have same scale/zero_point"); others have an output that is fixed, as
+softmax's at scale 1/256 and zero point −128.
 """
 
 from __future__ import annotations
@@ -21,10 +21,41 @@ from harness.quantize import stages
 from harness.quantize.calibrate import Range, activation_quantization
 from harness.quantize.weights import CHANNEL_AXIS, channel_scales, quantize_weights, safe_scales
 
-SAME_SCALE = {"AveragePool2D", "MaxPool2D", "Reshape", "Pad", "Concatenation"}
-OPERANDS = {"Add", "Sub", "Mul"}
+MOVING = {
+    "BatchToSpaceND",
+    "Concatenation",
+    "DepthToSpace",
+    "Gather",
+    "GatherNd",
+    "MirrorPad",
+    "Pad",
+    "Reshape",
+    "ResizeNearestNeighbor",
+    "Slice",
+    "SpaceToBatchND",
+    "SpaceToDepth",
+    "Tile",
+    "Transpose",
+}
+"""Ops whose outputs are values of their inputs."""
+SAME_SCALE = MOVING | {
+    "AveragePool2D",
+    "MaxPool2D",
+    "Maximum",
+    "Minimum",
+    "ReduceMax",
+    "ReduceMin",
+    "ResizeBilinear",
+}
+OPERANDS = {"Add", "Sub", "Mul", "Maximum", "Minimum", "SquaredDifference", "BatchMatMul", "Prelu"}
 CONVERSIONS = {"Quantize", "Dequantize"}
-SOFTMAX_OUTPUT = Quantization(np.float32(1 / 256), np.int32(-128))
+FIXED_OUTPUTS = {
+    "Softmax": Quantization(np.float32(1 / 256), np.int32(-128)),
+    "Logistic": Quantization(np.float32(1 / 256), np.int32(-128)),
+    "Tanh": Quantization(np.float32(1 / 128), np.int32(0)),
+    "L2Normalization": Quantization(np.float32(1 / 128), np.int32(0)),
+    "LogSoftmax": Quantization(np.float32(16 / 256), np.int32(127)),
+}
 
 
 def quantize(graph: Graph, ranges: Mapping[str, Range], stage: int = stages.INTEGER_EDGES) -> Graph:
@@ -41,7 +72,8 @@ def quantize(graph: Graph, ranges: Mapping[str, Range], stage: int = stages.INTE
         if node.op in CHANNEL_AXIS:
             _quantize_weighted(graph, node)
         elif node.op in OPERANDS:
-            node.inputs = [_quantize_operand(graph, name) for name in node.inputs]
+            shared = graph.tensors[node.outputs[0]].quant if node.op in SAME_SCALE else None
+            node.inputs = [_quantize_operand(graph, name, shared) for name in node.inputs]
     if stage >= stages.WITHOUT_PAIRS:
         stages.remove_pairs(graph)
     if stage >= stages.INTEGER_EDGES:
@@ -87,8 +119,8 @@ def _activation_quants(
         merged[group] = merged[group].union(seen) if group in merged else seen
     quants = {group: activation_quantization(seen) for group, seen in merged.items()}
     for node in nodes:
-        if node.op == "Softmax":
-            quants[group_of[node.outputs[0]]] = SOFTMAX_OUTPUT
+        if node.op in FIXED_OUTPUTS:
+            quants[group_of[node.outputs[0]]] = FIXED_OUTPUTS[node.op]
     return {name: quants[group] for name, group in group_of.items()}
 
 
@@ -128,10 +160,10 @@ def _quantize_weighted(graph: Graph, node: Node) -> None:
         node.inputs[2] = graph.add_const(f"{bias}/int32", quant.quantize(bias_values, np.int32), quant)
 
 
-def _quantize_operand(graph: Graph, name: str) -> str:
-    """A constant operand as int8 over its own range; an activation as it is."""
+def _quantize_operand(graph: Graph, name: str, quant: Quantization | None) -> str:
+    """A constant operand as int8, by `quant` or over its own range; an activation as it is."""
     values = graph.const(name)
     if values is None or values.dtype != np.float32:
         return name
-    quant = activation_quantization(Range(float(values.min()), float(values.max())))
+    quant = quant or activation_quantization(Range(float(values.min()), float(values.max())))
     return graph.add_const(f"{name}/int8", quant.quantize(values, np.int8), quant)

@@ -31,9 +31,8 @@ def fully_connected(operator: Operator) -> Translation:
     inputs = operator.args(2, 3)
     if options.WeightsFormat() != tflite.FullyConnectedOptionsWeightsFormat.DEFAULT:
         raise operator.error("has shuffled weights, which are not supported")
-    if options.KeepNumDims() and len(operator.graph.tensors[inputs[0]].shape) != 2:
-        raise operator.error("keeps more than two dimensions, which is not supported")
-    return "FullyConnected", inputs, {"activation": operator.activation(options)}
+    attrs = {"activation": operator.activation(options), "keep_dims": bool(options.KeepNumDims())}
+    return "FullyConnected", inputs, attrs
 
 
 def pool(op: str) -> Translator:
