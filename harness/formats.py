@@ -24,11 +24,15 @@ _OP = re.compile(r"^QB_OP\(\s*(\d+), (\w+),\s*(\w+),\s*([\w| ]+)\)", re.M)
 
 @dataclass(frozen=True)
 class RuntimeOp:
-    """One line of ops.def: code, name in C, arithmetics ("f32", "hybrid", "int8", "int16")."""
+    """One line of ops.def: code, name in C, arithmetics ("f32", "hybrid", "int8", "int16").
+
+    in_place: its output may take the place of an input of the same size.
+    """
 
     code: int
     c_name: str
     arithmetics: frozenset[str]
+    in_place: bool
 
 
 @cache
@@ -55,10 +59,11 @@ def records() -> dict[str, np.dtype]:
 @cache
 def runtime_ops() -> dict[str, RuntimeOp]:
     """IR op name → what the runtime has for it."""
-    return {
-        ir: RuntimeOp(int(code), c_name, frozenset(part.strip().lower() for part in kinds.split("|")))
-        for code, c_name, ir, kinds in _OP.findall(_read("ops.def"))
-    }
+    ops = {}
+    for code, c_name, ir, joined in _OP.findall(_read("ops.def")):
+        kinds = frozenset(part.strip().lower() for part in joined.split("|"))
+        ops[ir] = RuntimeOp(int(code), c_name, kinds - {"in_place"}, "in_place" in kinds)
+    return ops
 
 
 def _read(name: str) -> str:
