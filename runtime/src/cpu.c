@@ -49,21 +49,40 @@ const char *qb_cpu_arch(void)
 
 #elif defined(__x86_64__)
 
-/* Whether the operating system saves the XMM and YMM registers: OSXSAVE, then bits 1 and 2 of XCR0. */
-static bool saves_ymm(uint32_t leaf1_ecx)
+/* Bits of XCR0: which registers the operating system saves. ZMM: the mask registers, the upper halves of ZMM0-15, and
+ * ZMM16-31. */
+enum { XCR0_YMM = 1 << 1 | 1 << 2, XCR0_ZMM = XCR0_YMM | 1 << 5 | 1 << 6 | 1 << 7 };
+/* Bits of CPUID leaf 7 that <cpuid.h> has no names for: subleaf 1, EAX. */
+enum { LEAF7_1_EAX_AVXVNNI = 1 << 4 };
+
+static uint32_t saved_registers(uint32_t leaf1_ecx)
 {
-    if ((leaf1_ecx & bit_OSXSAVE) == 0) return false;
+    if ((leaf1_ecx & bit_OSXSAVE) == 0) return 0;
     uint32_t low, high;
     __asm__("xgetbv" : "=a"(low), "=d"(high) : "c"(0));
-    return (low & 6) == 6;
+    return low;
+}
+
+static uint32_t avx512_features(uint32_t leaf7_ebx, uint32_t leaf7_ecx)
+{
+    const uint32_t needed = bit_AVX512F | bit_AVX512BW | bit_AVX512DQ | bit_AVX512VL;
+    if ((leaf7_ebx & needed) != needed) return 0;
+    return QB_CPU_AVX512 | ((leaf7_ecx & bit_AVX512VNNI) != 0 ? QB_CPU_AVX512VNNI : 0);
 }
 
 uint32_t qb_cpu_features(void)
 {
     uint32_t eax, ebx, ecx, edx;
-    if (!__get_cpuid(1, &eax, &ebx, &ecx, &edx) || !saves_ymm(ecx)) return 0;
+    if (!__get_cpuid(1, &eax, &ebx, &ecx, &edx)) return 0;
+    const uint32_t saved = saved_registers(ecx);
+    if ((saved & XCR0_YMM) != XCR0_YMM) return 0;
     uint32_t features = (ecx & bit_FMA) != 0 ? QB_CPU_FMA : 0;
-    if (__get_cpuid_count(7, 0, &eax, &ebx, &ecx, &edx) && (ebx & bit_AVX2) != 0) features |= QB_CPU_AVX2;
+    if (!__get_cpuid_count(7, 0, &eax, &ebx, &ecx, &edx)) return features;
+    if ((ebx & bit_AVX2) != 0) features |= QB_CPU_AVX2;
+    if ((saved & XCR0_ZMM) == XCR0_ZMM) features |= avx512_features(ebx, ecx);
+    if (__get_cpuid_count(7, 1, &eax, &ebx, &ecx, &edx) && (eax & LEAF7_1_EAX_AVXVNNI) != 0) {
+        features |= QB_CPU_AVXVNNI;
+    }
     return features;
 }
 

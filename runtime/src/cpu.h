@@ -10,7 +10,10 @@
     X(DOTPROD, "dotprod") /* aarch64 SDOT and UDOT */                                                        \
     X(I8MM, "i8mm")       /* aarch64 SMMLA */                                                                \
     X(AVX2, "avx2")       /* and the operating system saves YMM registers */                                 \
-    X(FMA, "fma")         /* x86 FMA3 */
+    X(FMA, "fma")         /* x86 FMA3 */                                                                     \
+    X(AVXVNNI, "avxvnni") /* 256-bit VPDPBUSD without AVX-512 */                                             \
+    X(AVX512, "avx512")   /* F, BW, DQ and VL, and the operating system saves ZMM registers */               \
+    X(AVX512VNNI, "avx512vnni")
 
 enum {
 #define QB_CPU_BIT(NAME, text) QB_CPU_BIT_##NAME,

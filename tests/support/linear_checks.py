@@ -10,7 +10,14 @@ from tests.support import runner
 from tests.support.linear_graphs import linear_graph, random_inputs
 
 # (architecture, ISA variant) of every set of micro-kernels; each must equal the reference loops of "scalar".
-VARIANTS = (("x86_64", "avx2"), ("aarch64", "neon"), ("aarch64", "dotprod"), ("armv7", "neon"))
+VARIANTS = (
+    ("x86_64", "avx2"),
+    ("x86_64", "avxvnni"),
+    ("x86_64", "avx512vnni"),
+    ("aarch64", "neon"),
+    ("aarch64", "dotprod"),
+    ("armv7", "neon"),
+)
 
 
 def skip_unless_it_runs(arch: str, isa: str) -> None:

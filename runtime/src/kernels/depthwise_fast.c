@@ -184,7 +184,7 @@ static bool pack_s8(qb_builder *builder, packed_depthwise *packed, const qb_line
     for (size_t t = filter; t < taps; t++) offsets[t] = offsets[tap_of[t]];
     packed->row_s8.tap_offset = offsets;
     packed->row_s8.taps = even;
-    return qb_pack_channels(builder, op, channel_of, slots, &packed->row_s8.by_channel);
+    return qb_pack_channels(builder, op, channel_of, slots, 0, 0, &packed->row_s8.by_channel);
 }
 
 static bool pack_f32(qb_builder *builder, packed_depthwise *packed, const qb_linear *op)
@@ -223,7 +223,7 @@ bool qb_depthwise_prepare(qb_builder *builder, qb_step *step, qb_linear *op)
     const struct qb_isa *isa = qb_builder_isa(builder);
     const qb_linear_shape *s = &op->shape;
     const bool f32 = step->node->arithmetic == QB_ARITH_F32;
-    if (f32 ? isa->depthwise_f32 == NULL : isa->depthwise_s8 == NULL) return true;
+    if (f32 ? isa->depthwise_f32 == NULL : isa->depthwise_s8 == NULL || !qb_linear_has_headroom(op)) return true;
     if (s->multiplier != 1) return true;
     packed_depthwise *packed = qb_alloc(builder, sizeof *packed);
     const size_t channels = (size_t)s->in_c, size = f32 ? sizeof(float) : sizeof(int8_t);

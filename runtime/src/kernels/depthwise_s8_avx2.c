@@ -37,7 +37,8 @@ finish(const qb_depthwise_row_s8 *row, size_t p, size_t block, size_t first, siz
         memcpy((float *)row->out + at, &real, valid * sizeof(float));
     } else {
         const qb_requant *q = &row->by_channel.requant;
-        const __m256i scaled = qb_multiply_avx2(sum, q, block * BLOCK);
+        const qb_requant_avx2 requant = qb_requant_load_avx2(q, block * BLOCK);
+        const __m256i scaled = qb_multiply_avx2(sum, &requant);
         const __m128i bytes = qb_narrow_avx2(scaled, scaled, q);
         memcpy((int8_t *)row->out + at, &bytes, valid);
     }

@@ -23,7 +23,8 @@ typedef enum qb_gemm_tail {
     QB_TAIL_S32, /* stored as they are */
 } qb_gemm_tail;
 
-/* Ranges: inputs [-128, 127], weights [-127, 127]; sums fit in int32. */
+/* Ranges: inputs [-128, 127], weights [-127, 127], or [-128, 127] where the kernel takes the full range; sums fit
+ * in int32, those that are requantized with headroom (qb_linear_has_headroom). */
 typedef struct qb_tile_s8 {
     size_t rows;         /* in [1, mr] */
     size_t first_column; /* a multiple of nr */
@@ -37,7 +38,7 @@ typedef struct qb_tile_s8 {
     const qb_sample_quant *quant; /* hybrid: by row, how its sample was quantized */
     void *out;                    /* int8, float or int32; the first row's column 0 */
     size_t out_stride;            /* values from row to row */
-    void *workspace; /* expand · mr · taps · (depth rounded up to kr) bytes, QB_ALIGNMENT aligned */
+    void *workspace; /* QB_ALIGNMENT aligned; its size: qb_gemm_s8.expand */
 } qb_tile_s8;
 
 typedef struct qb_tile_f32 {
@@ -53,7 +54,10 @@ typedef struct qb_tile_f32 {
 typedef struct qb_gemm_s8 {
     const char *name;
     size_t mr, nr, kr;
-    size_t expand; /* bytes of workspace for each input value of the tile */
+    size_t expand; /* bytes of workspace for each input value of the tile, taps · (depth rounded up to kr) a row */
+    size_t unit;   /* and the values of a row are rounded up to a multiple of this in the workspace; 0: are not */
+    bool full_range;      /* a weight may be -128 */
+    uint8_t input_offset; /* what the kernel adds to every input: `start` has its products taken off */
     void (*tile)(const qb_tile_s8 *tile);
 } qb_gemm_s8;
 

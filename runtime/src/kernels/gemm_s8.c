@@ -51,7 +51,8 @@ static bool pack_columns(qb_builder *builder, packed_s8 *packed, const qb_linear
     int32_t *channel_of = qb_alloc_array(builder, slots, sizeof *channel_of);
     if (channel_of == NULL) return false;
     for (size_t n = 0; n < slots; n++) channel_of[n] = n < columns ? (int32_t)n : -1;
-    return qb_pack_channels(builder, op, channel_of, slots, &packed->tile.channels);
+    return qb_pack_channels(builder, op, channel_of, slots, packed->kernel->input_offset, packed->weight_zero,
+                            &packed->tile.channels);
 }
 
 /* Takes the next `bytes` of scratch; returns where they start. */
@@ -68,7 +69,8 @@ static uint64_t lay_out_scratch(packed_s8 *packed, const qb_linear *op, bool hyb
     uint64_t used = hybrid ? qb_hybrid_scratch(&op->shape) : 0;
     packed->pointers = take(&used, packed->rows.pointers_bytes);
     packed->gathered = take(&used, packed->rows.gathered_bytes);
-    packed->workspace = take(&used, kernel->expand * kernel->mr * padded_depth(packed));
+    const uint64_t row = qb_round_up(padded_depth(packed), kernel->unit > 0 ? kernel->unit : 1);
+    packed->workspace = take(&used, kernel->expand * kernel->mr * row);
     packed->sums =
         take(&used, op->rounds_once ? (uint64_t)kernel->mr * (uint64_t)op->shape.out_c * sizeof(int32_t) : 0);
     packed->quant = take(&used, kernel->mr * sizeof(qb_sample_quant));
@@ -151,9 +153,10 @@ static void run_hybrid(const qb_step *step)
 bool qb_gemm_s8_prepare(qb_builder *builder, qb_step *step, qb_linear *op)
 {
     const qb_gemm_s8 *kernel = qb_builder_isa(builder)->gemm_s8;
-    /* Weights from -128 to 126 are moved up by one, and their zero point with them. */
-    const int moved = op->lowest_weight == -128 ? 1 : 0;
-    if (kernel == NULL || op->highest_weight + moved > 127) return true;
+    if (kernel == NULL || !qb_linear_has_headroom(op)) return true;
+    /* Where a kernel cannot have -128, weights up to 126 are moved up by one, and their zero point with them. */
+    const int moved = op->lowest_weight == -128 && !kernel->full_range ? 1 : 0;
+    if (op->highest_weight + moved > 127) return true;
     const bool hybrid = step->node->arithmetic == QB_ARITH_HYBRID;
     packed_s8 *packed = qb_alloc(builder, sizeof *packed);
     int8_t *padding = qb_alloc(builder, (size_t)op->shape.in_c);

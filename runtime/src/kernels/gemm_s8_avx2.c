@@ -5,10 +5,9 @@
  * two matching weights of eight columns (kr = 2) and adds the pair: 16 products in one instruction, exact in
  * int32.
  */
-#include "gemm.h"
-#include "tail_avx2.h"
+#include "gemm_finish_avx2.h"
 
-enum { MR = 6, NR = 16, KR = 2 };
+enum { MR = 6, NR = QB_FINISH_COLUMNS, KR = 2 };
 
 /* One row's taps to int16, each padded with a zero to an even depth. */
 static void widen_row(const qb_tile_s8 *tile, size_t row, int16_t *to)
@@ -39,49 +38,6 @@ static inline __m256i broadcast_pair(const int16_t *pair)
     return _mm256_set1_epi32(bits);
 }
 
-static void finish_s8(const qb_tile_s8 *tile, size_t column, size_t width, const __m256i *sums)
-{
-    int8_t *out = (int8_t *)tile->out + column;
-    for (size_t r = 0; r < tile->rows; r++, sums += 2, out += tile->out_stride) {
-        const __m128i bytes = qb_requantize_avx2(sums[0], sums[1], &tile->channels.requant, column);
-        if (width == NR) {
-            _mm_storeu_si128((__m128i *)out, bytes);
-        } else {
-            memcpy(out, &bytes, width);
-        }
-    }
-}
-
-static void finish_f32(const qb_tile_s8 *tile, size_t column, size_t width, const __m256i *sums)
-{
-    const qb_dequant *d = &tile->channels.dequant;
-    float *out = (float *)tile->out + column;
-    for (size_t r = 0; r < tile->rows; r++, sums += 2, out += tile->out_stride) {
-        __m256 real[2];
-        real[0] = qb_dequantize_avx2(sums[0], d, tile->quant[r], column);
-        real[1] = qb_dequantize_avx2(sums[1], d, tile->quant[r], column + 8);
-        memcpy(out, real, width * sizeof *out);
-    }
-}
-
-static void finish_s32(const qb_tile_s8 *tile, size_t column, size_t width, const __m256i *sums)
-{
-    int32_t *out = (int32_t *)tile->out + column;
-    for (size_t r = 0; r < tile->rows; r++, sums += 2, out += tile->out_stride) {
-        memcpy(out, sums, width * sizeof *out);
-    }
-}
-
-/* The tail of `width` columns; sums is [rows][2]. */
-static void finish(const qb_tile_s8 *tile, size_t column, size_t width, const __m256i *sums)
-{
-    switch (tile->tail) {
-    case QB_TAIL_S8: finish_s8(tile, column, width, sums); break;
-    case QB_TAIL_F32: finish_f32(tile, column, width, sums); break;
-    case QB_TAIL_S32: finish_s32(tile, column, width, sums); break;
-    }
-}
-
 /* `rows` is a constant wherever this is inlined: the loops over it unroll and the sums stay in registers. */
 static inline __attribute__((always_inline)) void multiply(const qb_tile_s8 *tile, const size_t rows)
 {
@@ -105,8 +61,7 @@ static inline __attribute__((always_inline)) void multiply(const qb_tile_s8 *til
             }
         }
         for (size_t r = 0; r < rows; r++) sums[r * 2] = low[r], sums[r * 2 + 1] = high[r];
-        const size_t left = tile->end_column - column;
-        finish(tile, column, left < NR ? left : NR, sums);
+        qb_finish_avx2(tile, column, sums);
     }
 }
 

@@ -29,7 +29,7 @@ static float weight_scale(const qb_tensor *weights, int32_t channel)
 }
 
 /* Refuses a layer whose int32 sums could overflow, |x − z_x| being at most 255, also where Σ x·w and z_w·Σ x are
- * computed apart; notes the range of the weights. */
+ * computed apart; notes the range of the weights and how large sums get. */
 static bool check_sums(qb_builder *builder, const qb_step *step, qb_linear *op, const int32_t *bias)
 {
     const int8_t *w = op->weights;
@@ -38,6 +38,7 @@ static bool check_sums(qb_builder *builder, const qb_step *step, qb_linear *op, 
     const bool interleaved = op->shape.multiplier > 0; /* depthwise weights have the channel innermost */
     const int64_t zero = op->weight_zero < 0 ? -op->weight_zero : op->weight_zero;
     op->lowest_weight = op->highest_weight = w[0];
+    op->largest_sum = 0;
     for (size_t c = 0; c < channels; c++) {
         int64_t sum = 0;
         for (size_t k = 0; k < depth; k++) {
@@ -50,6 +51,7 @@ static bool check_sums(qb_builder *builder, const qb_step *step, qb_linear *op, 
         if (sum * 255 + start > INT32_MAX) {
             return qb_refuse(builder, step, "sums of output channel %zu can exceed 32 bits", c);
         }
+        if (sum * 255 + start > op->largest_sum) op->largest_sum = (int32_t)(sum * 255 + start);
     }
     return true;
 }
@@ -186,4 +188,13 @@ bool qb_linear_window(qb_builder *builder, const qb_step *step, qb_linear_shape 
                          (long long)high, (long long)wide, y->dims[0], s->out_h, s->out_w);
     }
     return true;
+}
+
+bool qb_linear_has_headroom(const qb_linear *op)
+{
+    int left = 0;
+    for (int32_t c = 0; op->factors != NULL && c < op->shape.out_c; c++) {
+        if (op->factors[c].shift > left) left = op->factors[c].shift;
+    }
+    return (int64_t)op->largest_sum << left < INT64_C(1) << 30;
 }

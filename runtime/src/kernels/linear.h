@@ -36,6 +36,7 @@ typedef struct qb_linear {
     const void *weights;             /* as in the file: float or int8 */
     const void *bias;                /* float, or int32 for int8; NULL: none */
     qb_range_f32 range;              /* f32, hybrid: the fused activation */
+    int32_t largest_sum;             /* int8, hybrid: a bound of the sums' magnitude, bias included */
     const float *weight_scales;      /* hybrid */
     const qb_multiplier *factors;    /* int8: s_x·s_w / s_y */
     bool rounds_once;                /* int8: a fully connected layer, see qb_requantize */
@@ -92,5 +93,9 @@ bool qb_linear_prepare(qb_builder *builder, qb_step *step, qb_linear *op, int ch
 /* Checks rank, stride, dilation, padding and output size of a convolution and fills *shape, all but
  * `multiplier` and the channels' relation, from the step's tensors. False after qb_refuse. */
 bool qb_linear_window(qb_builder *builder, const qb_step *step, qb_linear_shape *shape);
+
+/* Whether every sum of an int8 layer, shifted left as its factor asks for, stays under 2^30: vector tails then add both
+ * roundings at once. */
+bool qb_linear_has_headroom(const qb_linear *op);
 
 #endif

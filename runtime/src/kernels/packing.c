@@ -27,19 +27,21 @@ static int32_t weight_sum(const qb_linear *op, int32_t channel)
 }
 
 static bool pack_requant(qb_builder *builder, const qb_linear *op, const int32_t *channel_of, size_t count,
-                         qb_channels *channels)
+                         int32_t input_offset, int32_t packed_zero, qb_channels *channels)
 {
     int32_t *start = qb_alloc_array(builder, count, sizeof *start);
     int32_t *multiplier = qb_alloc_array(builder, count, sizeof *multiplier);
     int32_t *left = qb_alloc_array(builder, count, sizeof *left);
     int32_t *right = qb_alloc_array(builder, count, sizeof *right);
     if (start == NULL || multiplier == NULL || left == NULL || right == NULL) return false;
+    const int32_t depth = (int32_t)qb_linear_depth(&op->shape);
     for (size_t i = 0; i < count; i++) {
         const int32_t c = channel_of[i];
         if (c < 0) continue;
         const int32_t bias = op->bias == NULL ? 0 : ((const int32_t *)op->bias)[c];
         const qb_multiplier factor = op->factors[c];
-        start[i] = bias - op->input_zero * weight_sum(op, c);
+        const int32_t sum = weight_sum(op, c);
+        start[i] = bias - op->input_zero * sum - input_offset * (sum + depth * packed_zero);
         multiplier[i] = factor.multiplier;
         left[i] = factor.shift > 0 ? factor.shift : 0;
         right[i] = factor.shift > 0 ? 0 : -factor.shift;
@@ -57,17 +59,19 @@ static bool pack_requant(qb_builder *builder, const qb_linear *op, const int32_t
 }
 
 static bool pack_dequant(qb_builder *builder, const qb_linear *op, const int32_t *channel_of, size_t count,
-                         qb_channels *channels)
+                         int32_t input_offset, int32_t packed_zero, qb_channels *channels)
 {
     int32_t *start = qb_alloc_array(builder, count, sizeof *start);
     int32_t *sum = qb_alloc_array(builder, count, sizeof *sum);
     float *scale = qb_alloc_array(builder, count, sizeof *scale);
     float *bias = qb_alloc_array(builder, count, sizeof *bias);
     if (start == NULL || sum == NULL || scale == NULL || bias == NULL) return false;
+    const int32_t depth = (int32_t)qb_linear_depth(&op->shape);
     for (size_t i = 0; i < count; i++) {
         const int32_t c = channel_of[i];
         if (c < 0) continue;
         sum[i] = weight_sum(op, c);
+        start[i] = -input_offset * (sum[i] + depth * packed_zero);
         scale[i] = op->weight_scales[c];
         bias[i] = op->bias == NULL ? 0.0f : ((const float *)op->bias)[c];
     }
@@ -78,8 +82,8 @@ static bool pack_dequant(qb_builder *builder, const qb_linear *op, const int32_t
 }
 
 bool qb_pack_channels(qb_builder *builder, const qb_linear *op, const int32_t *channel_of, size_t count,
-                      qb_channels *channels)
+                      int32_t input_offset, int32_t packed_zero, qb_channels *channels)
 {
     const bool hybrid = op->weight_scales != NULL;
-    return (hybrid ? pack_dequant : pack_requant)(builder, op, channel_of, count, channels);
+    return (hybrid ? pack_dequant : pack_requant)(builder, op, channel_of, count, input_offset, packed_zero, channels);
 }

@@ -25,15 +25,17 @@ typedef struct qb_dequant {
 
 /* Everything by channel of an int8 or hybrid layer. */
 typedef struct qb_channels {
-    const int32_t *start; /* where the sums start; int8: bias − z_x·Σ (w − z_w), hybrid: 0 */
+    const int32_t *start; /* where the sums start; int8: bias − z_x·Σ (w − z_w), hybrid: 0; see input_offset */
     qb_requant requant;   /* int8 */
     qb_dequant dequant;   /* hybrid */
 } qb_channels;
 
 /* Fills *channels for `count` slots; slot i has the parameters of channel channel_of[i], or zeros where that
- * is negative. Which of requant and dequant is filled follows from op. False after running out of memory. */
+ * is negative. Which of requant and dequant is filled follows from op. input_offset: what the kernel adds to every
+ * input before it multiplies it by weights whose zero point is packed_zero; start has the difference taken off. False
+ * after running out of memory. */
 bool qb_pack_channels(qb_builder *builder, const qb_linear *op, const int32_t *channel_of, size_t count,
-                      qb_channels *channels);
+                      int32_t input_offset, int32_t packed_zero, qb_channels *channels);
 
 /* Sizes that follow from a hostile file are counted in 64 bits: on armv7 they could wrap a size_t. */
 static inline uint64_t qb_round_up(uint64_t value, uint64_t unit)

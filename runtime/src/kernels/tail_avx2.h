@@ -1,5 +1,5 @@
 /* The ends of int8 and hybrid kernels on AVX2: eight int32 sums to requantized or real values. Bit-equal to
- * qb_requantize and to qb_reference_hybrid. */
+ * qb_requantize for sums with headroom (linear.h) and to qb_reference_hybrid. */
 #ifndef QB_TAIL_AVX2_H
 #define QB_TAIL_AVX2_H
 
@@ -8,27 +8,46 @@
 
 #include "packing.h"
 
-/* qb_multiply for eight channels from index c on. */
-static inline __m256i qb_multiply_avx2(__m256i sum, const qb_requant *q, size_t c)
+/* The requantization of eight channels in registers. Odd lanes of 64-bit products are apart from even ones. */
+typedef struct qb_requant_avx2 {
+    __m256i even, odd;             /* multipliers */
+    __m256i even_nudge, odd_nudge; /* what both roundings add to the doubled product */
+    __m256i left;                  /* shift before the product, and 1 for the doubling */
+    __m256i right;
+    __m256i shifted; /* all ones where right > 0 */
+} qb_requant_avx2;
+
+/* Both roundings of qb_multiply add before they shift: 2^30 to the product, which leaves 31 bits, then 2^(right − 1)
+ * to what remains. With headroom their sum is added once, to the doubled product: 2^31 + 2^(right − 1) · 2^32. */
+static inline qb_requant_avx2 qb_requant_load_avx2(const qb_requant *q, size_t c)
 {
-    const __m256i factor = _mm256_loadu_si256((const __m256i *)(q->multiplier + c));
-    const __m256i left = _mm256_loadu_si256((const __m256i *)(q->left + c));
+    const __m256i one = _mm256_set1_epi32(1), zero = _mm256_setzero_si256();
     const __m256i right = _mm256_loadu_si256((const __m256i *)(q->right + c));
-    const __m256i half = _mm256_set1_epi64x(INT64_C(1) << 30);
+    const __m256i half = _mm256_srli_epi32(_mm256_sllv_epi32(one, right), 1);
+    const __m256i nudge = _mm256_set1_epi32(INT32_MIN);
+    const __m256i even = _mm256_loadu_si256((const __m256i *)(q->multiplier + c));
+    return (qb_requant_avx2){
+        .even = even,
+        .odd = _mm256_srli_epi64(even, 32),
+        .even_nudge = _mm256_blend_epi32(nudge, _mm256_slli_epi64(half, 32), 0xAA),
+        .odd_nudge = _mm256_blend_epi32(nudge, half, 0xAA),
+        .left = _mm256_add_epi32(_mm256_loadu_si256((const __m256i *)(q->left + c)), one),
+        .right = right,
+        .shifted = _mm256_cmpgt_epi32(right, zero),
+    };
+}
 
-    /* (x·factor + 2^30) >> 31, even and odd lanes apart as 64-bit products */
-    const __m256i x = _mm256_sllv_epi32(sum, left);
-    const __m256i even = _mm256_add_epi64(_mm256_mul_epi32(x, factor), half);
+/* qb_multiply for eight sums. */
+static inline __m256i qb_multiply_avx2(__m256i sum, const qb_requant_avx2 *r)
+{
+    const __m256i doubled = _mm256_sllv_epi32(sum, r->left);
+    const __m256i even = _mm256_add_epi64(_mm256_mul_epi32(doubled, r->even), r->even_nudge);
     const __m256i odd =
-        _mm256_add_epi64(_mm256_mul_epi32(_mm256_srli_epi64(x, 32), _mm256_srli_epi64(factor, 32)), half);
-    const __m256i high = _mm256_blend_epi32(_mm256_srli_epi64(even, 31), _mm256_slli_epi64(odd, 1), 0xAA);
-
-    /* rounding shift right, ties away from zero */
-    const __m256i ones = _mm256_set1_epi32(-1);
-    const __m256i mask = _mm256_xor_si256(_mm256_sllv_epi32(ones, right), ones);
-    const __m256i remainder = _mm256_and_si256(high, mask);
-    const __m256i threshold = _mm256_sub_epi32(_mm256_srli_epi32(mask, 1), _mm256_srai_epi32(high, 31));
-    return _mm256_sub_epi32(_mm256_srav_epi32(high, right), _mm256_cmpgt_epi32(remainder, threshold));
+        _mm256_add_epi64(_mm256_mul_epi32(_mm256_srli_epi64(doubled, 32), r->odd), r->odd_nudge);
+    const __m256i high = _mm256_blend_epi32(_mm256_srli_epi64(even, 32), odd, 0xAA);
+    /* halves go away from zero: one less before the shift of a negative value */
+    const __m256i away = _mm256_add_epi32(high, _mm256_and_si256(_mm256_srai_epi32(sum, 31), r->shifted));
+    return _mm256_srav_epi32(away, r->right);
 }
 
 /* Zero point, saturation and activation for sixteen multiplied sums in order. */
@@ -38,12 +57,6 @@ static inline __m128i qb_narrow_avx2(__m256i low, __m256i high, const qb_requant
     const __m256i moved = _mm256_adds_epi16(words, _mm256_set1_epi16(q->zero));
     const __m128i bytes = _mm_packs_epi16(_mm256_castsi256_si128(moved), _mm256_extracti128_si256(moved, 1));
     return _mm_min_epi8(_mm_max_epi8(bytes, _mm_set1_epi8(q->min)), _mm_set1_epi8(q->max));
-}
-
-/* Sixteen sums to int8. */
-static inline __m128i qb_requantize_avx2(__m256i low, __m256i high, const qb_requant *q, size_t c)
-{
-    return qb_narrow_avx2(qb_multiply_avx2(low, q, c), qb_multiply_avx2(high, q, c + 8), q);
 }
 
 /* v > limit ? … as the reference orders it: NaN stays. */
