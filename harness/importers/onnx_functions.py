@@ -1,4 +1,4 @@
-"""How ONNX's normalizations, reductions and functions read in the IR: a table of translators, one line an op."""
+"""How ONNX's normalizations, reductions and functions read in the IR: a table of translators."""
 
 from __future__ import annotations
 
@@ -64,6 +64,25 @@ def _reduction(source: Source, op: str, x: Value, axes: list[int], keep: bool) -
     return source.node(op, [source.read(x, form), where], after, keep_dims=keep)
 
 
+def extreme_place(op: str) -> Translator:
+    """ArgMax or ArgMin: int64 indices of the first of the extremes."""
+
+    def translate(source: Source) -> Value:
+        x = source.args(1)[0]
+        axis = source.axis(int(source.attr("axis", 0)), x.rank)
+        if source.flag("select_last_index"):
+            raise source.error("selects the last of equal values, which is not supported")
+        form = x.form
+        left = [a for a in form if a != axis]
+        after = tuple(sorted(left).index(a) for a in left)
+        y = source.node(op, [source.read(x, form), source.perm([form.index(axis)])], after)
+        if not source.flag("keepdims", 1):
+            return y
+        return reshaped(source, y, tuple(1 if a == axis else d for a, d in enumerate(x.shape)))
+
+    return translate
+
+
 def reduce(op: str) -> Translator:
     def translate(source: Source) -> Value:
         x = source.args(1, 2)[0]
@@ -103,7 +122,7 @@ def power(source: Source) -> Value:
     x, exponent = source.args(2)
     known = None if exponent.data is None or exponent.data.size != 1 else float(exponent.data.reshape(()))
     if known == 2.0:
-        return source.binary("Mul", x, x)
+        return source.unary("Square", x)
     if known == 0.5:
         return source.unary("Sqrt", x)
     return source.binary("Pow", x, exponent)
@@ -116,6 +135,8 @@ def reciprocal(source: Source) -> Value:
 def clipped(source: Source, x: Value, low: float, high: float) -> Value:
     if low == 0 and high in (6.0, math.inf):
         return source.unary("Relu6" if high == 6.0 else "Relu", x)
+    if (low, high) == (-1.0, 1.0):
+        return source.unary("ReluN1To1", x)
     if low > -math.inf:
         x = source.binary("Maximum", x, source.scalar(low))
     return source.binary("Minimum", x, source.scalar(high)) if high < math.inf else x
@@ -183,6 +204,8 @@ FUNCTIONS: dict[str, Translator] = {
     "ReduceSum": reduce("Sum"),
     "ReduceMax": reduce("ReduceMax"),
     "ReduceMin": reduce("ReduceMin"),
+    "ArgMax": extreme_place("ArgMax"),
+    "ArgMin": extreme_place("ArgMin"),
     "Relu": unary("Relu"),
     "Clip": clip,
     "LeakyRelu": leaky_relu,

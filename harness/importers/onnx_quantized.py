@@ -72,10 +72,7 @@ def quantize_linear(source: Source) -> Value:
     if quant.per_channel or dtype == np.int32:
         raise source.error("quantizes an activation by several scales or to int32: not supported")
 
-    def make(form: Form) -> str:
-        return source.values.add("Quantize", [source.read(x, form)], quant)
-
-    return Value(x.shape, make=make, likes=lambda: x.forms, fixed=x.fixed)
+    return Value(x.shape, {x.form: source.values.add("Quantize", [source.read(x, x.form)], quant)})
 
 
 def _quantized(quant: Quantization, real: np.ndarray, dtype: np.dtype) -> np.ndarray:

@@ -16,7 +16,7 @@ from harness.importers.onnx_quantized import QDQ, SHIFT, Operation, expanded
 from harness.importers.onnx_shape_ops import SHAPE_OPS
 from harness.importers.onnx_source import Source, attributes
 from harness.importers.onnx_tensors import array, dtype_of
-from harness.importers.onnx_values import MAX_ELEMENTS, MAX_RANK, Value, Values, identity
+from harness.importers.onnx_values import MAX_ELEMENTS, MAX_RANK, Value, Values
 from harness.ops import Shape
 
 OPSETS = range(11, 22)
@@ -174,18 +174,22 @@ class Reader:
             raise self.error(f"does not say the shape of '{name}', so the network cannot begin there")
         kind = self.types[name].type.tensor_type
         shape, dtype = self._shape(name, kind), dtype_of(kind.elem_type, f"'{self.path}': input '{name}'")
+        image = len(shape) == 4 and not self._transposed(name)
         if dtype == np.float32:
-            return self.values.input(name, shape, dtype)
+            return self.values.input(Tensor(name, shape, dtype), image=image)
         quant = self._input_quantization(name, dtype)
         if quant is None:
             raise self.error(f"has input '{name}' of {dtype}; inputs are float32, or int8 or uint8 quantized")
         if dtype == np.int8:
-            return self.values.input(name, shape, dtype, quant)
+            return self.values.input(Tensor(name, shape, dtype, None, quant), image=image)
         stored = Quantization(quant.scale, quant.zero_point + SHIFT)
-        source = self.values.input(name, shape, dtype, stored)
-        self.values.where = name
-        tensor = self.values.add("Quantize", [self.values.read(source)], quant)
-        return Value(shape, {identity(len(shape)): tensor})
+        source = self.values.input(Tensor(name, shape, dtype, None, stored), image=image)
+        tensor = self.values.add("Quantize", [self.values.read(source, source.form)], quant)
+        return Value(shape, {source.form: tensor})
+
+    def _transposed(self, name: str) -> bool:
+        """Whether the network itself turns an input, which then is channels last already."""
+        return any(node.op == "Transpose" and name in node.inputs for node in self.nodes)
 
     def _shape(self, name: str, kind) -> Shape:
         if not kind.HasField("shape"):

@@ -1,4 +1,4 @@
-"""ONNX's Resize and Upsample: which of the IR's two resizes, if any, reads the same pixels.
+"""ONNX's Resize: which of the IR's two resizes, if any, reads the same pixels.
 
 ONNX has many ways to say where a pixel of the result lies in the image. Here the positions are computed by
 ONNX's formulas and compared with those of the IR's resizes; an equal one is taken.
@@ -19,7 +19,7 @@ FLAGS = ({}, {"half_pixel_centers": True}, {"align_corners": True})
 
 
 def resize(source: Source) -> Value:
-    x = source.image(source.args(1, 4)[0] if source.inputs[1:2] != [None] else source.inputs[0])
+    x = source.image(source.inputs[0])
     mode = source.attr("mode", "nearest")
     if mode not in ("nearest", "linear") or source.flag("antialias") or source.flag("exclude_outside"):
         raise source.error(f"resizes by '{mode}' or with options that are not supported")
@@ -39,11 +39,7 @@ def resize(source: Source) -> Value:
 
 def _target(source: Source, x: Value) -> tuple[list[int], list[float]]:
     """Size and factor of every axis."""
-    if source.op == "Upsample":
-        given = source.known(1, "scales")
-        factors, sizes = (source.attr("scales") if given is None else given), None
-    else:
-        factors, sizes = source.known(2, "scales"), source.known(3, "sizes")
+    factors, sizes = source.known(2, "scales"), source.known(3, "sizes")
     axes = [source.axis(int(a), x.rank) for a in source.attr("axes", range(x.rank))]
     size, scales = list(x.shape), [1.0] * x.rank
     if sizes is not None and np.size(sizes):
@@ -75,8 +71,7 @@ def _same(source: Source, mode: str, length: int, target: int, scale: float, fla
 def _positions(source: Source, length: int, target: int, scale: float) -> np.ndarray:
     """Where each pixel of the result lies in the image (ONNX, Resize, coordinate_transformation_mode)."""
     pixel = np.arange(target)
-    default = "asymmetric" if source.op == "Upsample" or source.opset < 11 else "half_pixel"
-    match source.attr("coordinate_transformation_mode", default):
+    match source.attr("coordinate_transformation_mode", "half_pixel"):
         case "half_pixel":
             return (pixel + 0.5) / scale - 0.5
         case "half_pixel_symmetric":
@@ -93,7 +88,7 @@ def _positions(source: Source, length: int, target: int, scale: float) -> np.nda
 
 
 def _nearest(source: Source, positions: np.ndarray, length: int) -> np.ndarray:
-    match source.attr("nearest_mode", "floor" if source.op == "Upsample" else "round_prefer_floor"):
+    match source.attr("nearest_mode", "round_prefer_floor"):
         case "round_prefer_floor":
             chosen = np.ceil(positions - 0.5)
         case "round_prefer_ceil":

@@ -264,7 +264,6 @@ SHAPE_OPS = {
     "Expand": expand,
     "Pad": pad,
     "Resize": resize,
-    "Upsample": resize,
     "DepthToSpace": depth_to_space,
     "SpaceToDepth": space_to_depth,
 }

@@ -84,11 +84,14 @@ class Values:
 
     # --- values ---
 
-    def input(self, name: str, shape: Shape, dtype: np.dtype, quant: Quantization | None = None) -> Value:
-        """An input of the graph under its own name."""
-        self.graph.tensors[name] = Tensor(name, shape, dtype, None, quant)
-        self.graph.inputs.append(name)
-        return Value(shape, {identity(len(shape)): name})
+    def input(self, tensor: Tensor, *, image: bool = False) -> Value:
+        """An input of the graph. image: it is better turned before anything else happens to it."""
+        self.graph.tensors[tensor.name] = tensor
+        self.graph.inputs.append(tensor.name)
+        self.where = tensor.name
+        rank = len(tensor.shape)
+        likes = (lambda: {channels_last(rank)}) if image else None
+        return Value(tensor.shape, {identity(rank): tensor.name}, likes=likes)
 
     def constant(self, data: np.ndarray, name: str | None = None) -> Value:
         """A value that is known; it becomes a tensor where it is read; real numbers as float32."""

@@ -36,6 +36,7 @@ DEFAULT = [
     "fold_input_scales",
     "fuse_convolutions",
     "fuse_activations",
+    "fuse_quantization",
     "lower_ops",
     "sort_by_execution_order",
 ]

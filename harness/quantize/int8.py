@@ -47,7 +47,7 @@ SAME_SCALE = MOVING | {
     "ReduceMin",
     "ResizeBilinear",
 }
-OPERANDS = {"Add", "Sub", "Mul", "Maximum", "Minimum", "SquaredDifference", "BatchMatMul", "Prelu"}
+OPERANDS = {"Add", "Sub", "Mul", "Div", "Maximum", "Minimum", "SquaredDifference", "BatchMatMul", "Prelu"}
 CONVERSIONS = {"Quantize", "Dequantize"}
 FIXED_OUTPUTS = {
     "Softmax": Quantization(np.float32(1 / 256), np.int32(-128)),

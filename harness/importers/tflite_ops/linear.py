@@ -31,8 +31,8 @@ def fully_connected(operator: Operator) -> Translation:
     inputs = operator.args(2, 3)
     if options.WeightsFormat() != tflite.FullyConnectedOptionsWeightsFormat.DEFAULT:
         raise operator.error("has shuffled weights, which are not supported")
-    attrs = {"activation": operator.activation(options), "keep_dims": bool(options.KeepNumDims())}
-    return "FullyConnected", inputs, attrs
+    attrs = {"activation": operator.activation(options)}
+    return "FullyConnected", inputs, attrs | ({"keep_dims": True} if options.KeepNumDims() else {})
 
 
 def pool(op: str) -> Translator:
