@@ -16,6 +16,7 @@ struct qb_gemm_s8;
 struct qb_gemm_f32;
 struct qb_depthwise_s8;
 struct qb_depthwise_f32;
+struct qb_depthwise_3x3_s8;
 
 struct qb_isa {
     const char *name;
@@ -24,6 +25,7 @@ struct qb_isa {
     const struct qb_gemm_f32 *gemm_f32;
     const struct qb_depthwise_s8 *depthwise_s8;
     const struct qb_depthwise_f32 *depthwise_f32;
+    const struct qb_depthwise_3x3_s8 *depthwise_3x3_s8;
 };
 
 /* The variants built into this binary, least preferred first; *count is set. */

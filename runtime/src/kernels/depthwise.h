@@ -49,6 +49,21 @@ typedef struct qb_depthwise_row_f32 {
     float *out;
 } qb_depthwise_row_f32;
 
+enum { QB_DEPTHWISE_3X3_BLOCK = 16 };
+
+/* A micro-kernel for 3×3 filters of stride 1 or 2 and dilation 1, and at least 16 channels. Blocks are of 16
+ * channels, the last again overlapping its neighbour. What is packed for a block is its own business:
+ * pack(weights, to) takes [9 taps][16 channels] to `block_bytes` bytes, and lane i of its by-channel parameters is
+ * for the block's channel order[i]. */
+typedef struct qb_depthwise_3x3_s8 {
+    const char *name;
+    void (*row)(const qb_depthwise_row_s8 *row);
+    void (*pack)(const int8_t *weights, void *to);
+    size_t block_bytes; /* a multiple of QB_ALIGNMENT */
+    uint8_t order[QB_DEPTHWISE_3X3_BLOCK];
+    uint8_t input_offset; /* what the kernel adds to every input: `start` has its products taken off */
+} qb_depthwise_3x3_s8;
+
 typedef struct qb_depthwise_s8 {
     const char *name;
     void (*row)(const qb_depthwise_row_s8 *row);
@@ -67,10 +82,24 @@ static inline size_t qb_depthwise_first(size_t block, size_t channels)
     return channels < QB_DEPTHWISE_BLOCK ? 0 : channels - QB_DEPTHWISE_BLOCK;
 }
 
+/* First channel of a block of a 3×3 micro-kernel. */
+static inline size_t qb_depthwise_3x3_first(size_t block, size_t channels)
+{
+    const size_t first = block * QB_DEPTHWISE_3X3_BLOCK, last = channels - QB_DEPTHWISE_3X3_BLOCK;
+    return first < last ? first : last;
+}
+
 static inline size_t qb_depthwise_blocks(size_t channels)
 {
     return (channels + QB_DEPTHWISE_BLOCK - 1) / QB_DEPTHWISE_BLOCK;
 }
+
+/* Whether micro-kernels of 3×3 filters can compute the layer. */
+bool qb_depthwise_3x3_fits(const qb_linear *op);
+
+/* Packs for one: fills row->weights and row->by_channel. False after running out of memory. */
+bool qb_depthwise_3x3_pack(qb_builder *builder, const qb_depthwise_3x3_s8 *kernel, const qb_linear *op,
+                           qb_depthwise_row_s8 *row);
 
 /* Replaces the reference kernel of a prepared DEPTHWISE_CONV_2D step where the ISA in force has a
  * micro-kernel for it, the weights are in its range and there is one output channel for each input channel.

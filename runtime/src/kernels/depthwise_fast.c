@@ -10,6 +10,7 @@
 /* What prepare leaves: op->fast. One of the two kernels is set. */
 typedef struct packed_depthwise {
     const qb_depthwise_s8 *s8;
+    const qb_depthwise_3x3_s8 *s8_3x3; /* in its place, or NULL */
     const qb_depthwise_f32 *f32;
     qb_depthwise_row_s8 row_s8; /* all that does not change from row to row */
     qb_depthwise_row_f32 row_f32;
@@ -44,6 +45,7 @@ static void run_s8_rows(const qb_step *step, const qb_image *image, const qb_sam
     const qb_linear_shape *s = &op->shape;
     const packed_depthwise *packed = op->fast;
     const void **pointers = (const void **)((char *)step->scratch + packed->pointers);
+    void (*run_row)(const qb_depthwise_row_s8 *) = packed->s8_3x3 != NULL ? packed->s8_3x3->row : packed->s8->row;
     char *out = step->out[0]->data;
     qb_depthwise_row_s8 row = packed->row_s8;
     row.columns = (const int8_t *const *)pointers;
@@ -53,7 +55,7 @@ static void run_s8_rows(const qb_step *step, const qb_image *image, const qb_sam
         for (int32_t y = 0; y < s->out_h; y++, out += row.pixels * row.channels * size) {
             point_at_columns(s, packed, image, sizeof(int8_t), sample, y, pointers);
             row.out = out;
-            packed->s8->row(&row);
+            run_row(&row);
         }
     }
 }
@@ -156,6 +158,7 @@ static int8_t weight_part(int weight, int part)
 
 static bool pack_s8(qb_builder *builder, packed_depthwise *packed, const qb_linear *op)
 {
+    if (packed->s8_3x3 != NULL) return qb_depthwise_3x3_pack(builder, packed->s8_3x3, op, &packed->row_s8);
     const size_t filter = qb_linear_depth(&op->shape), channels = (size_t)op->shape.out_c;
     uint8_t *parts = qb_alloc_array(builder, filter, sizeof *parts);
     if (parts == NULL) return false;
@@ -214,7 +217,9 @@ static bool pack_f32(qb_builder *builder, packed_depthwise *packed, const qb_lin
 static void choose_run(qb_step *step, const packed_depthwise *packed)
 {
     const bool hybrid = step->node->arithmetic == QB_ARITH_HYBRID;
-    step->kernel = packed->s8 != NULL ? packed->s8->name : packed->f32->name;
+    step->kernel = packed->s8_3x3 != NULL ? packed->s8_3x3->name
+                   : packed->s8 != NULL   ? packed->s8->name
+                                          : packed->f32->name;
     step->run = packed->s8 == NULL ? run_f32 : hybrid ? run_hybrid : run_s8;
 }
 
@@ -232,6 +237,7 @@ bool qb_depthwise_prepare(qb_builder *builder, qb_step *step, qb_linear *op)
     if (!f32) memset(padding, op->input_zero, channels);
     packed->s8 = f32 ? NULL : isa->depthwise_s8;
     packed->f32 = f32 ? isa->depthwise_f32 : NULL;
+    packed->s8_3x3 = !f32 && qb_depthwise_3x3_fits(op) ? isa->depthwise_3x3_s8 : NULL;
     packed->padding = padding;
     const uint64_t before = step->node->arithmetic == QB_ARITH_HYBRID ? qb_hybrid_scratch(s) : 0;
     packed->pointers = (size_t)before;
