@@ -50,7 +50,10 @@ finish(const qb_depthwise_row_s8 *row, size_t p, size_t block, size_t first, siz
         real[1] = qb_dequantize_neon(sums.high, d, *row->quant, c + 4);
         memcpy((float *)row->out + at, real, valid * sizeof(float));
     } else {
-        const int8x8_t bytes = qb_requantize_neon(sums.low, sums.high, &row->by_channel.requant, c);
+        const qb_requant *q = &row->by_channel.requant;
+        const int32x4_t low = qb_multiply_neon(sums.low, qb_load_factors_neon(q, c));
+        const int32x4_t high = qb_multiply_neon(sums.high, qb_load_factors_neon(q, c + 4));
+        const int8x16_t bytes = qb_narrow_neon(low, high, low, high, q);
         memcpy((int8_t *)row->out + at, &bytes, valid);
     }
 }

@@ -1,58 +1,129 @@
-/* The tail of an int8 GEMM tile on NEON. */
+/* The start and the tail of an int8 GEMM tile on NEON: its sums from nothing, and to rows of output values. */
 #ifndef QB_FINISH_NEON_H
 #define QB_FINISH_NEON_H
 
 #include "gemm.h"
 #include "tail_neon.h"
 
-/* The tail of `width` columns from `column` on. sums: [rows][nr] int32; nr is a multiple of 8 and at least
- * width. */
-static inline void qb_finish_s8_neon(const qb_tile_s8 *tile, size_t column, size_t width, size_t nr,
-                                     const int32_t *sums)
+/* A tile's sums stay in registers: row r has the columns column + 4·v + lane in sums[r · vectors + v]. `rows` and
+ * `vectors` are constants wherever this is inlined; the tile may have fewer rows, and fewer columns may be left. */
+enum { QB_FINISH_SUMS = 16 }; /* the most registers of sums that a tile has */
+
+#define QB_FINISH_INLINE static inline __attribute__((always_inline))
+
+QB_FINISH_INLINE void qb_start_neon(const qb_tile_s8 *tile, size_t column, size_t rows, size_t vectors,
+                                    int32x4_t *sums)
+{
+    QB_UNROLL
+    for (size_t i = 0; i < rows * vectors; i++) {
+        sums[i] = vld1q_s32(tile->channels.start + column + i % vectors * 4);
+    }
+    if (!tile->rows_start) return;
+    QB_UNROLL
+    for (size_t i = 0; i < rows * vectors; i++) {
+        sums[i] = vaddq_s32(sums[i], vdupq_n_s32(tile->row_start[i / vectors]));
+    }
+}
+
+QB_FINISH_INLINE bool qb_is_whole_tile(const qb_tile_s8 *tile, size_t column, size_t rows, size_t vectors)
+{
+    return tile->rows == rows && tile->end_column - column >= vectors * 4;
+}
+
+/* Copies what exists of a tile from `stored`, [rows][nr] values of `size` bytes. */
+static __attribute__((noinline)) void qb_copy_tile(const qb_tile_s8 *tile, size_t column, size_t nr,
+                                                   size_t size, const void *stored)
+{
+    const size_t left = tile->end_column - column, width = left < nr ? left : nr;
+    char *out = (char *)tile->out + column * size;
+    for (size_t r = 0; r < tile->rows; r++) {
+        memcpy(out + r * tile->out_stride * size, (const char *)stored + r * nr * size, width * size);
+    }
+}
+
+/* One row in four registers: sixteen bytes a store. One in two: eight. */
+QB_FINISH_INLINE void qb_store_rows_s8(const qb_tile_s8 *tile, size_t column, size_t rows, size_t vectors,
+                                       const int8x16_t *bytes)
+{
+    int8_t *out = (int8_t *)tile->out + column;
+    QB_UNROLL
+    for (size_t r = 0; r < rows; r++, out += tile->out_stride) {
+        if (vectors == 4) {
+            vst1q_s8(out, bytes[r]);
+        } else {
+            vst1_s8(out, r % 2 == 0 ? vget_low_s8(bytes[r / 2]) : vget_high_s8(bytes[r / 2]));
+        }
+    }
+}
+
+QB_FINISH_INLINE void qb_finish_s8_neon(const qb_tile_s8 *tile, size_t column, size_t rows, size_t vectors,
+                                        int32x4_t *sums)
 {
     const qb_requant *q = &tile->channels.requant;
-    int8_t *out = (int8_t *)tile->out + column;
-    for (size_t r = 0; r < tile->rows; r++, sums += nr, out += tile->out_stride) {
-        for (size_t c = 0; c < width; c += 8) {
-            const int8x8_t bytes =
-                qb_requantize_neon(vld1q_s32(sums + c), vld1q_s32(sums + c + 4), q, column + c);
-            if (width - c >= 8) {
-                vst1_s8(out + c, bytes);
-            } else {
-                memcpy(out + c, &bytes, width - c);
-            }
+    if (q->shifts_right) {
+        QB_UNROLL
+        for (size_t i = 0; i < rows * vectors; i++) {
+            const qb_factors_neon factors = qb_load_factors_neon(q, column + i % vectors * 4);
+            sums[i] = qb_multiply_right_neon(sums[i], factors);
         }
+    } else {
+        QB_UNROLL
+        for (size_t i = 0; i < rows * vectors; i++) {
+            const qb_factors_neon factors = qb_load_factors_neon(q, column + i % vectors * 4);
+            sums[i] = qb_multiply_neon(sums[i], factors);
+        }
+    }
+    int8x16_t bytes[QB_FINISH_SUMS / 4];
+    QB_UNROLL
+    for (size_t i = 0; i < rows * vectors; i += 4) {
+        const size_t second = i + 2 < rows * vectors ? i + 2 : i; /* a single row of two registers: twice */
+        bytes[i / 4] = qb_narrow_neon(sums[i], sums[i + 1], sums[second], sums[second + 1], q);
+    }
+    if (qb_is_whole_tile(tile, column, rows, vectors)) {
+        qb_store_rows_s8(tile, column, rows, vectors, bytes);
+    } else {
+        int8x16_t stored[QB_FINISH_SUMS / 4];
+        QB_UNROLL
+        for (size_t i = 0; i < rows * vectors; i += 4) stored[i / 4] = bytes[i / 4];
+        qb_copy_tile(tile, column, vectors * 4, sizeof(int8_t), stored);
     }
 }
 
-static inline void qb_finish_f32_neon(const qb_tile_s8 *tile, size_t column, size_t width, size_t nr,
-                                      const int32_t *sums)
+QB_FINISH_INLINE void qb_finish_f32_neon(const qb_tile_s8 *tile, size_t column, size_t rows, size_t vectors,
+                                         const int32x4_t *sums)
 {
     const qb_dequant *d = &tile->channels.dequant;
+    float32x4_t stored[QB_FINISH_SUMS];
+    const bool whole = qb_is_whole_tile(tile, column, rows, vectors);
     float *out = (float *)tile->out + column;
-    for (size_t r = 0; r < tile->rows; r++, sums += nr, out += tile->out_stride) {
-        for (size_t c = 0; c < width; c += 4) {
-            const float32x4_t real = qb_dequantize_neon(vld1q_s32(sums + c), d, tile->quant[r], column + c);
-            if (width - c >= 4) {
-                vst1q_f32(out + c, real);
+    QB_UNROLL
+    for (size_t r = 0; r < rows; r++, out += tile->out_stride) {
+        const qb_sample_quant quant = tile->quant[r < tile->rows ? r : 0];
+        QB_UNROLL
+        for (size_t v = 0; v < vectors; v++) {
+            const float32x4_t real = qb_dequantize_neon(sums[r * vectors + v], d, quant, column + v * 4);
+            if (whole) {
+                vst1q_f32(out + v * 4, real);
             } else {
-                memcpy(out + c, &real, (width - c) * sizeof *out);
+                stored[r * vectors + v] = real;
             }
         }
     }
+    if (!whole) qb_copy_tile(tile, column, vectors * 4, sizeof(float), stored);
 }
 
-static inline void qb_finish_neon(const qb_tile_s8 *tile, size_t column, size_t width, size_t nr,
-                                  const int32_t *sums)
+QB_FINISH_INLINE void qb_finish_neon(const qb_tile_s8 *tile, size_t column, const size_t rows,
+                                     const size_t vectors, int32x4_t *sums)
 {
-    switch (tile->tail) {
-    case QB_TAIL_S8: qb_finish_s8_neon(tile, column, width, nr, sums); break;
-    case QB_TAIL_F32: qb_finish_f32_neon(tile, column, width, nr, sums); break;
-    case QB_TAIL_S32:
-        for (size_t r = 0; r < tile->rows; r++) {
-            memcpy((int32_t *)tile->out + r * tile->out_stride + column, sums + r * nr, width * sizeof *sums);
-        }
-        break;
+    if (tile->tail == QB_TAIL_S8) {
+        qb_finish_s8_neon(tile, column, rows, vectors, sums);
+    } else if (tile->tail == QB_TAIL_F32) {
+        qb_finish_f32_neon(tile, column, rows, vectors, sums);
+    } else {
+        int32x4_t stored[QB_FINISH_SUMS];
+        QB_UNROLL
+        for (size_t i = 0; i < rows * vectors; i++) stored[i] = sums[i];
+        qb_copy_tile(tile, column, vectors * 4, sizeof(int32_t), stored);
     }
 }
 

@@ -9,12 +9,15 @@
  * points.
  *
  * Packed weights: [columns / nr rounded up][tap][depth / kr rounded up][nr][kr], zero where there is no
- * weight. Arrays by column are padded to a multiple of nr. All of them are aligned to QB_ALIGNMENT.
+ * weight; where a kernel has kp < kr, a group of [nr][kr] is [nr / 4][kr / kp][4][kp] instead. Arrays by column
+ * are padded to a multiple of nr. All of them are aligned to QB_ALIGNMENT.
  */
 #ifndef QB_GEMM_H
 #define QB_GEMM_H
 
 #include "packing.h"
+
+enum { QB_GEMM_SLACK = 64 }; /* bytes behind a workspace that a kernel may write */
 
 /* What becomes of the int32 sums of an int8 tile. */
 typedef enum qb_gemm_tail {
@@ -33,6 +36,7 @@ typedef struct qb_tile_s8 {
     const int8_t *const *inputs; /* [taps][mr] */
     const int8_t *weights;       /* packed */
     qb_channels channels;        /* by column */
+    bool rows_start;             /* whether any row_start is not 0 */
     const int32_t *row_start;    /* [mr]: added to the column's start: −zero · Σ x, where weights have a zero point */
     qb_gemm_tail tail;
     const qb_sample_quant *quant; /* hybrid: by row, how its sample was quantized */
@@ -54,7 +58,9 @@ typedef struct qb_tile_f32 {
 typedef struct qb_gemm_s8 {
     const char *name;
     size_t mr, nr, kr;
-    size_t expand; /* bytes of workspace for each input value of the tile, taps · (depth rounded up to kr) a row */
+    size_t kp;     /* depths of a column that lie side by side in a group, a divisor of kr; 0: all of them */
+    size_t expand; /* bytes of workspace for each input value of the tile, taps · (depth rounded up to kr) a row, and
+                      QB_GEMM_SLACK */
     size_t unit;   /* and the values of a row are rounded up to a multiple of this in the workspace; 0: are not */
     bool full_range;      /* a weight may be -128 */
     uint8_t input_offset; /* what the kernel adds to every input: `start` has its products taken off */
@@ -76,7 +82,7 @@ bool qb_gemm_f32_prepare(qb_builder *builder, qb_step *step, qb_linear *op);
  * half of the smallest second-level cache of the machines aimed at (Cortex-A53: 256 kB and more). */
 static inline size_t qb_gemm_block(uint64_t bytes, size_t nr)
 {
-    const size_t fitting = (size_t)(128 * 1024 / bytes) / nr * nr;
+    const size_t fitting = (size_t)(256 * 1024 / bytes) / nr * nr;
     return fitting > nr ? fitting : nr;
 }
 

@@ -7,6 +7,7 @@
 #include "gemm_rows.h"
 
 enum { GRANULE = 16, GATHER_BELOW = 16 }; /* int8 values in a vector register */
+enum { MAX_KR = 16 }; /* the largest kr of any kernel */
 
 /* What prepare leaves: op->fast. Offsets are bytes into scratch. */
 typedef struct packed_s8 {
@@ -25,6 +26,15 @@ static uint64_t padded_depth(const packed_s8 *packed)
     return (uint64_t)packed->rows.taps * qb_round_up(packed->rows.depth, packed->kernel->kr);
 }
 
+/* Where the depths of a column lie in its group. offsets: [kr]. */
+static void place_depths(const qb_gemm_s8 *kernel, size_t column, size_t *offsets)
+{
+    const size_t kr = kernel->kr, kp = kernel->kp > 0 ? kernel->kp : kr, n = column % kernel->nr;
+    for (size_t k = 0; k < kr; k++) {
+        offsets[k] = n / 4 * 4 * kr + (k / kp * 4 + n % 4) * kp + k % kp;
+    }
+}
+
 /* OHWI to the layout of gemm.h, the zero point moved to packed->weight_zero. */
 static int8_t *pack_weights(qb_builder *builder, const packed_s8 *packed, const qb_linear *op)
 {
@@ -37,9 +47,14 @@ static int8_t *pack_weights(qb_builder *builder, const packed_s8 *packed, const 
     const int8_t *from = op->weights;
     const int moved = packed->weight_zero - op->weight_zero;
     for (size_t n = 0; n < columns; n++) {
-        for (size_t t = 0; t < taps; t++) {
-            int8_t *group = weights + (n / nr * taps + t) * depth * nr + n % nr * kr;
-            for (size_t k = 0; k < used; k++) group[k / kr * nr * kr + k % kr] = (int8_t)(*from++ + moved);
+        size_t offsets[MAX_KR];
+        place_depths(packed->kernel, n, offsets);
+        for (size_t t = 0; t < taps; t++, from += used) {
+            int8_t *group = weights + (n / nr * taps + t) * depth * nr;
+            for (size_t k = 0; k < used; k += kr, group += nr * kr) {
+                const size_t count = used - k < kr ? used - k : kr;
+                for (size_t i = 0; i < count; i++) group[offsets[i]] = (int8_t)(from[k + i] + moved);
+            }
         }
     }
     return weights;
@@ -70,7 +85,7 @@ static uint64_t lay_out_scratch(packed_s8 *packed, const qb_linear *op, bool hyb
     packed->pointers = take(&used, packed->rows.pointers_bytes);
     packed->gathered = take(&used, packed->rows.gathered_bytes);
     const uint64_t row = qb_round_up(padded_depth(packed), kernel->unit > 0 ? kernel->unit : 1);
-    packed->workspace = take(&used, kernel->expand * kernel->mr * row);
+    packed->workspace = take(&used, kernel->expand * kernel->mr * row + QB_GEMM_SLACK);
     packed->sums =
         take(&used, op->rounds_once ? (uint64_t)kernel->mr * (uint64_t)op->shape.out_c * sizeof(int32_t) : 0);
     packed->quant = take(&used, kernel->mr * sizeof(qb_sample_quant));
@@ -118,6 +133,7 @@ static void run_tiles(const qb_step *step, const qb_image *image, const qb_sampl
     tile.workspace = scratch + packed->workspace;
     tile.quant = quant;
     tile.row_start = row_start;
+    tile.rows_start = packed->weight_zero != 0;
     for (size_t column = 0; column < columns; column = tile.end_column) {
         tile.first_column = column;
         tile.end_column = columns - column < packed->block ? columns : column + packed->block;

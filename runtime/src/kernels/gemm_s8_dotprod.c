@@ -1,79 +1,77 @@
-/* int8 GEMM on aarch64 with SDOT (Cortex-A76, A55 and later): tiles of 6 × 16.
+/* int8 GEMM on aarch64 with SDOT (Cortex-A76, A55 and later): tiles of 8 × 8.
  *
  * SDOT adds four products to each of four int32 lanes. Weights hold four depths of a column side by side
- * (kr = 4); one 16-byte register of an input row serves four such groups, each chosen by lane. Exact over the
+ * (kr = 4). A tile's rows are packed once for all its columns (panel_neon.h); then, for sixteen depths, two
+ * loads bring the rows, two the weights, each four registers, and 64 SDOT by lane use them. Exact over the
  * whole int8 range.
  */
 #include "finish_neon.h"
+#include "panel_neon.h"
 
-enum { MR = 6, NR = 16, KR = 4 };
+enum { MR = 8, NR = 8, KR = 4, VECTORS = NR / 4, STEP = 4, PANEL_GROUP = KR * QB_PANEL_ROWS };
 
-/* One group of four depths: four registers of weights, each times the group's lane of every row. */
-#define GROUP(lane)                                                                                          \
-    for (size_t v = 0; v < 4; v++) {                                                                         \
-        const int8x16_t w = vld1q_s8(weights + v * 16);                                                      \
-        for (size_t r = 0; r < rows; r++) sums[r][v] = vdotq_laneq_s32(sums[r][v], w, x[r], lane);           \
-    }                                                                                                        \
-    weights += NR * KR;
-
-/* The next four depths of a row, or the last ones with zeros behind them, in lane 0. */
-static inline int8x16_t load_group(const int8_t *x, size_t count)
-{
-    int32_t bits = 0;
-    if (count >= KR) {
-        memcpy(&bits, x, KR);
-    } else {
-        memcpy(&bits, x, count);
+#define ROW(r, x, lane, w)                                                                                   \
+    if (r < rows) {                                                                                          \
+        sums[r * VECTORS] = vdotq_laneq_s32(sums[r * VECTORS], (w)[0], x, lane);                             \
+        sums[r * VECTORS + 1] = vdotq_laneq_s32(sums[r * VECTORS + 1], (w)[1], x, lane);                     \
     }
-    return vreinterpretq_s8_s32(vdupq_n_s32(bits));
-}
 
-/* `rows` is a constant wherever this is inlined: the loops over it unroll and the sums stay in registers. */
+/* Four depths of every row and column. */
+#define GROUP(low, high, w)                                                                                  \
+    ROW(0, low, 0, w) ROW(1, low, 1, w) ROW(2, low, 2, w) ROW(3, low, 3, w)                                  \
+    ROW(4, high, 0, w) ROW(5, high, 1, w) ROW(6, high, 2, w) ROW(7, high, 3, w)
+
+/* All columns of the tile; `rows` is a constant wherever this is inlined, so that the sums stay in
+ * registers. */
 static inline __attribute__((always_inline)) void multiply(const qb_tile_s8 *tile, const size_t rows)
 {
-    const size_t depth = tile->depth, padded = tile->taps * ((depth + KR - 1) / KR * KR);
-    const int8_t *weights = tile->weights + tile->first_column * padded;
+    const size_t groups = tile->taps * ((tile->depth + KR - 1) / KR);
+    const int8_t *weights = tile->weights + tile->first_column * groups * KR;
     for (size_t column = tile->first_column; column < tile->end_column; column += NR) {
-        int32x4_t sums[MR][4];
-        for (size_t r = 0; r < rows; r++) {
-            const int32x4_t row_start = vdupq_n_s32(tile->row_start[r]);
-            for (size_t v = 0; v < 4; v++) {
-                sums[r][v] = vaddq_s32(vld1q_s32(tile->channels.start + column + v * 4), row_start);
-            }
+        int32x4_t sums[MR * VECTORS];
+        qb_start_neon(tile, column, rows, VECTORS, sums);
+        const int8_t *low = tile->workspace, *high = low + groups * PANEL_GROUP;
+        for (size_t steps = groups / STEP; steps > 0; steps--) {
+            const int8x16x4_t x = vld1q_s8_x4(low), y = rows > 4 ? vld1q_s8_x4(high) : x;
+            const int8x16x4_t w = vld1q_s8_x4(weights);
+            QB_ADVANCE(low, STEP * PANEL_GROUP)
+            QB_ADVANCE(high, STEP * PANEL_GROUP)
+            QB_ADVANCE(weights, 2 * NR * KR)
+            GROUP(x.val[0], y.val[0], &w.val[0])
+            GROUP(x.val[1], y.val[1], &w.val[2])
+            const int8x16x4_t next = vld1q_s8_x4(weights);
+            QB_ADVANCE(weights, 2 * NR * KR)
+            GROUP(x.val[2], y.val[2], &next.val[0])
+            GROUP(x.val[3], y.val[3], &next.val[2])
         }
-        for (size_t t = 0; t < tile->taps; t++) {
-            const int8_t *const *row = tile->inputs + t * MR;
-            int8x16_t x[MR];
-            size_t k = 0;
-            for (; k + 16 <= depth; k += 16) {
-                for (size_t r = 0; r < rows; r++) x[r] = vld1q_s8(row[r] + k);
-                GROUP(0) GROUP(1) GROUP(2) GROUP(3)
-            }
-            for (; k < depth; k += KR) {
-                for (size_t r = 0; r < rows; r++) x[r] = load_group(row[r] + k, depth - k);
-                GROUP(0)
-            }
+        for (size_t left = groups % STEP; left > 0; left--, low += PANEL_GROUP, high += PANEL_GROUP, weights += NR * KR) {
+            const int8x16_t x = vld1q_s8(low), y = rows > 4 ? vld1q_s8(high) : x;
+            const int8x16_t w[VECTORS] = {vld1q_s8(weights), vld1q_s8(weights + 16)};
+            GROUP(x, y, w)
         }
-        int32_t stored[MR * NR];
-        for (size_t r = 0; r < rows; r++) {
-            for (size_t v = 0; v < 4; v++) vst1q_s32(stored + r * NR + v * 4, sums[r][v]);
-        }
-        const size_t left = tile->end_column - column;
-        qb_finish_neon(tile, column, left < NR ? left : NR, NR, stored);
+        qb_finish_neon(tile, column, rows, VECTORS, sums);
     }
 }
 
 static void run_tile(const qb_tile_s8 *tile)
 {
-    switch (tile->rows) {
-    case 1: multiply(tile, 1); break;
-    case 2: multiply(tile, 2); break;
-    case 3: multiply(tile, 3); break;
-    case 4: multiply(tile, 4); break;
-    case 5: multiply(tile, 5); break;
-    default: multiply(tile, MR); break;
+    qb_pack_panels((const void *const *)tile->inputs, MR, tile->rows, tile->taps, tile->depth, KR,
+                   tile->workspace);
+    if (tile->rows == 1) {
+        multiply(tile, 1);
+    } else if (tile->rows <= QB_PANEL_ROWS) {
+        multiply(tile, QB_PANEL_ROWS);
+    } else {
+        multiply(tile, MR);
     }
 }
 
 const qb_gemm_s8 qb_gemm_s8_dotprod = {
-    .name = "gemm_s8_dotprod", .mr = MR, .nr = NR, .kr = KR, .tile = run_tile};
+    .name = "gemm_s8_dotprod",
+    .mr = MR,
+    .nr = NR,
+    .kr = KR,
+    .expand = 1,
+    .full_range = true,
+    .tile = run_tile,
+};

@@ -1,102 +1,147 @@
-/* int8 GEMM on NEON without dot products (Cortex-A53, A72; armv7): tiles of 4 × 8, as two halves of 4 × 4.
+/* int8 GEMM on NEON without dot products (Cortex-A53, A72; armv7): tiles of 4 × 16, on armv7 of 4 × 8.
  *
- * Sixteen depths of a column lie side by side (kr = 16). SMULL multiplies the first eight with a row's, SMLAL
- * adds the other eight, SADALP adds the pairs to four int32 lanes: 16 products in three instructions. Two
- * products fit an int16 because weights stay in [-127, 127]: 2 · 128 · 127 = 32512. The four lanes are added
- * up at the end.
+ * Two neighbouring depths of four columns fill eight bytes of weights. SMULL multiplies them by the same two
+ * depths of a row, which stand there four times; SMLAL adds the next two depths, and SADALP the pairs to four
+ * int32 lanes, one for each column: 16 products in three instructions. Two products fit an int16 because
+ * weights stay in [-127, 127]: 2 · 128 · 127 = 32512.
+ *
+ * A tile's rows are written in that form to the workspace once, for all its columns:
+ * [taps][depth / 4 rounded up][4 rows][2 pairs][4 times][2 depths].
  */
 #include "finish_neon.h"
 
-#if defined(__aarch64__)
-enum { MR = 4 };
-#else
-enum { MR = 2 }; /* sixteen vector registers instead of thirty-two */
-#endif
-enum { NR = 8, KR = 16, HALF = 4 };
+enum { MR = 4, KR = 4, KP = 2, REPEATED = 16 }; /* REPEATED: bytes of a row's four depths in the workspace */
 
-/* The sums of four registers' lanes. */
-static inline int32x4_t add_lanes(int32x4_t a, int32x4_t b, int32x4_t c, int32x4_t d)
+#if defined(__aarch64__)
+enum { NR = 16 };
+
+/* Depths 4·group … 4·group + 3 of sixteen. */
+static inline int8x16_t repeat_pairs(int8x16_t x, size_t group)
 {
-    const int32x2_t ab =
-        vpadd_s32(vadd_s32(vget_low_s32(a), vget_high_s32(a)), vadd_s32(vget_low_s32(b), vget_high_s32(b)));
-    const int32x2_t cd =
-        vpadd_s32(vadd_s32(vget_low_s32(c), vget_high_s32(c)), vadd_s32(vget_low_s32(d), vget_high_s32(d)));
-    return vcombine_s32(ab, cd);
+    static const uint8_t first[16] = {0, 1, 0, 1, 0, 1, 0, 1, 2, 3, 2, 3, 2, 3, 2, 3};
+    return vqtbl1q_s8(x, vaddq_u8(vld1q_u8(first), vdupq_n_u8((uint8_t)(KR * group))));
+}
+
+static inline int16x8_t multiply_pairs(int8x16_t x, int8x16_t w)
+{
+    return vmlal_high_s8(vmull_s8(vget_low_s8(x), vget_low_s8(w)), x, w);
+}
+#else
+enum { NR = 8 }; /* sixteen vector registers instead of thirty-two */
+
+static inline int8x16_t repeat_pairs(int8x16_t x, size_t group)
+{
+    int16_t pairs[8];
+    vst1q_s8((int8_t *)pairs, x);
+    return vreinterpretq_s8_s16(
+        vcombine_s16(vdup_n_s16(pairs[group * 2]), vdup_n_s16(pairs[group * 2 + 1])));
+}
+
+static inline int16x8_t multiply_pairs(int8x16_t x, int8x16_t w)
+{
+    return vmlal_s8(vmull_s8(vget_low_s8(x), vget_low_s8(w)), vget_high_s8(x), vget_high_s8(w));
+}
+#endif
+enum { VECTORS = NR / 4 };
+
+/* Lets what uses `next` wait for `done`: compilers would multiply all rows first and run out of registers. */
+#define QB_THEN(done, next) __asm__("" : "+w"(done), "+w"(next))
+
+/* `count` registers, in as few loads as they take. */
+static inline __attribute__((always_inline)) void load_registers(const int8_t *from, const size_t count,
+                                                                 int8x16_t *to)
+{
+    if (count == 4) {
+        const int8x16x4_t four = vld1q_s8_x4(from);
+        QB_UNROLL
+        for (size_t i = 0; i < 4; i++) to[i] = four.val[i];
+    } else {
+        QB_UNROLL
+        for (size_t i = 0; i < count; i++) to[i] = vld1q_s8(from + 16 * i);
+    }
+}
+
+/* Up to sixteen depths of every row: `count` of them, zeros behind them. */
+static inline int8_t *pack_depths(const int8x16_t *x, size_t count, int8_t *to)
+{
+    for (size_t group = 0; group * KR < count; group++) {
+        for (size_t r = 0; r < MR; r++, to += REPEATED) vst1q_s8(to, repeat_pairs(x[r], group));
+    }
+    return to;
 }
 
 /* The last depths of a row, zeros behind them. */
 static inline int8x16_t load_last(const int8_t *x, size_t count)
 {
     if (count == 8) return vcombine_s8(vld1_s8(x), vdup_n_s8(0)); /* the usual case */
-    int8_t values[KR] = {0};
+    int8_t values[16] = {0};
     memcpy(values, x, count);
     return vld1q_s8(values);
 }
 
-/* Sixteen depths of four columns, times those of every row. */
-#define MULTIPLY_GROUP()                                                                                     \
-    for (size_t c = 0; c < HALF; c++) {                                                                      \
-        const int8x16_t w = vld1q_s8(weights + c * KR);                                                      \
-        for (size_t r = 0; r < rows; r++) {                                                                  \
-            int16x8_t pairs = vmull_s8(vget_low_s8(x[r]), vget_low_s8(w));                                   \
-            pairs = vmlal_s8(pairs, vget_high_s8(x[r]), vget_high_s8(w));                                    \
-            sums[r][c] = vpadalq_s16(sums[r][c], pairs);                                                     \
-        }                                                                                                    \
-    }                                                                                                        \
-    weights += NR * KR;
-
-/* The sums of four columns, `start` included, to stored[rows][NR]. `rows` is a constant wherever this is
- * inlined: the loops over it unroll and the sums stay in registers. */
-static inline __attribute__((always_inline)) void multiply_half(const qb_tile_s8 *tile, const size_t rows,
-                                                                const int8_t *weights, const int32_t *start,
-                                                                int32_t *stored)
+/* In place of a row past the last stands the last one. */
+static void pack_rows(const qb_tile_s8 *tile, int8_t *to)
 {
-    int32x4_t sums[MR][HALF];
-    for (size_t r = 0; r < rows; r++) {
-        for (size_t c = 0; c < HALF; c++) sums[r][c] = vdupq_n_s32(0);
-    }
     for (size_t t = 0; t < tile->taps; t++) {
-        const int8_t *const *row = tile->inputs + t * MR;
+        const int8_t *from[MR];
+        for (size_t r = 0; r < MR; r++) {
+            from[r] = tile->inputs[t * MR + (r < tile->rows ? r : tile->rows - 1)];
+        }
         int8x16_t x[MR];
         size_t k = 0;
-        for (; k + KR <= tile->depth; k += KR) {
-            for (size_t r = 0; r < rows; r++) x[r] = vld1q_s8(row[r] + k);
-            MULTIPLY_GROUP()
+        for (; k + 16 <= tile->depth; k += 16) {
+            for (size_t r = 0; r < MR; r++) x[r] = vld1q_s8(from[r] + k);
+            to = pack_depths(x, 16, to);
         }
-        if (k < tile->depth) {
-            for (size_t r = 0; r < rows; r++) x[r] = load_last(row[r] + k, tile->depth - k);
-            MULTIPLY_GROUP()
-        }
-    }
-    for (size_t r = 0; r < rows; r++) {
-        const int32x4_t total = add_lanes(sums[r][0], sums[r][1], sums[r][2], sums[r][3]);
-        const int32x4_t first = vaddq_s32(vld1q_s32(start), vdupq_n_s32(tile->row_start[r]));
-        vst1q_s32(stored + r * NR, vaddq_s32(first, total));
+        if (k == tile->depth) continue;
+        for (size_t r = 0; r < MR; r++) x[r] = load_last(from[r] + k, tile->depth - k);
+        to = pack_depths(x, tile->depth - k, to);
     }
 }
 
+/* All columns of the tile; `rows` is a constant wherever this is inlined, so that the sums stay in
+ * registers. */
 static inline __attribute__((always_inline)) void multiply(const qb_tile_s8 *tile, const size_t rows)
 {
-    const size_t padded = tile->taps * ((tile->depth + KR - 1) / KR * KR);
+    const size_t groups = tile->taps * ((tile->depth + KR - 1) / KR);
+    const int8_t *weights = tile->weights + tile->first_column * groups * KR;
     for (size_t column = tile->first_column; column < tile->end_column; column += NR) {
-        const int8_t *weights = tile->weights + column * padded;
-        const int32_t *start = tile->channels.start + column;
-        int32_t stored[MR * NR];
-        multiply_half(tile, rows, weights, start, stored);
-        multiply_half(tile, rows, weights + HALF * KR, start + HALF, stored + HALF);
-        const size_t left = tile->end_column - column;
-        qb_finish_neon(tile, column, left < NR ? left : NR, NR, stored);
+        int32x4_t sums[MR * VECTORS];
+        qb_start_neon(tile, column, rows, VECTORS, sums);
+        const int8_t *row = tile->workspace;
+        for (size_t g = 0; g < groups; g++, weights += NR * KR, row += MR * REPEATED) {
+            int8x16_t x[MR], w[VECTORS];
+            load_registers(row, rows, x);
+            load_registers(weights, VECTORS, w);
+            QB_UNROLL
+            for (size_t r = 0; r < rows; r++) {
+                int32x4_t *sum = sums + r * VECTORS;
+                QB_UNROLL
+                for (size_t v = 0; v < VECTORS; v++) {
+                    sum[v] = vpadalq_s16(sum[v], multiply_pairs(x[r], w[v]));
+                }
+                QB_UNROLL
+                for (size_t v = 0; v < VECTORS && r + 1 < rows; v++) QB_THEN(sum[v], x[r + 1]);
+            }
+        }
+        qb_finish_neon(tile, column, rows, VECTORS, sums);
     }
 }
 
 static void run_tile(const qb_tile_s8 *tile)
 {
+    pack_rows(tile, tile->workspace);
     switch (tile->rows) {
     case 1: multiply(tile, 1); break;
     case 2: multiply(tile, 2); break;
-    case 3: multiply(tile, MR < 3 ? MR : 3); break;
     default: multiply(tile, MR); break;
     }
 }
 
-const qb_gemm_s8 qb_gemm_s8_neon = {.name = "gemm_s8_neon", .mr = MR, .nr = NR, .kr = KR, .tile = run_tile};
+const qb_gemm_s8 qb_gemm_s8_neon = {.name = "gemm_s8_neon",
+                                    .mr = MR,
+                                    .nr = NR,
+                                    .kr = KR,
+                                    .kp = KP,
+                                    .expand = REPEATED / KR,
+                                    .tile = run_tile};

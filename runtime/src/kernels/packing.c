@@ -35,6 +35,7 @@ static bool pack_requant(qb_builder *builder, const qb_linear *op, const int32_t
     int32_t *right = qb_alloc_array(builder, count, sizeof *right);
     if (start == NULL || multiplier == NULL || left == NULL || right == NULL) return false;
     const int32_t depth = (int32_t)qb_linear_depth(&op->shape);
+    bool shifts_right = true;
     for (size_t i = 0; i < count; i++) {
         const int32_t c = channel_of[i];
         if (c < 0) continue;
@@ -45,12 +46,14 @@ static bool pack_requant(qb_builder *builder, const qb_linear *op, const int32_t
         multiplier[i] = factor.multiplier;
         left[i] = factor.shift > 0 ? factor.shift : 0;
         right[i] = factor.shift > 0 ? 0 : -factor.shift;
+        shifts_right = shifts_right && factor.shift < 0;
     }
     channels->start = start;
     channels->requant = (qb_requant){
         .multiplier = multiplier,
         .left = left,
         .right = right,
+        .shifts_right = shifts_right,
         .zero = (int16_t)op->output_zero,
         .min = (int8_t)op->output_range.min,
         .max = (int8_t)op->output_range.max,

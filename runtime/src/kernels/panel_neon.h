@@ -1,0 +1,78 @@
+/* Input rows of a GEMM tile packed for aarch64's micro-kernels: four rows side by side, a few depths of each in
+ * turn, so that one load gives the multiplications by lane what they need. A tile of eight rows is two panels.
+ *
+ *     panel   [tap][depth in bytes / unit rounded up][4 rows][unit], zero behind each tap's last depth
+ *
+ * ST4 does the transposition. It writes whole registers: up to QB_GEMM_SLACK bytes behind a panel's end.
+ */
+#ifndef QB_PANEL_NEON_H
+#define QB_PANEL_NEON_H
+
+#include <arm_neon.h>
+#include <string.h>
+
+enum { QB_PANEL_ROWS = 4 };
+
+/* Moves a pointer on by itself, as loads with writeback do: left alone, compilers derive it from another one, at
+ * the cost of an addition in each turn of the loop. */
+#define QB_ADVANCE(pointer, bytes)                                                                           \
+    (pointer) += (bytes);                                                                                    \
+    __asm__("" : "+r"(pointer));
+
+/* Up to sixteen bytes, zeros behind them. */
+static inline int8x16_t qb_load_bytes(const int8_t *x, size_t count)
+{
+    if (count == 8) return vcombine_s8(vld1_s8(x), vdup_n_s8(0)); /* the usual case */
+    int8_t values[16] = {0};
+    memcpy(values, x, count);
+    return vld1q_s8(values);
+}
+
+static inline void qb_store_panel_4(int8_t *to, const int8x16_t *x)
+{
+    const int32x4x4_t rows = {{vreinterpretq_s32_s8(x[0]), vreinterpretq_s32_s8(x[1]),
+                               vreinterpretq_s32_s8(x[2]), vreinterpretq_s32_s8(x[3])}};
+    vst4q_s32((int32_t *)(void *)to, rows);
+}
+
+static inline void qb_store_panel_8(int8_t *to, const int8x16_t *x)
+{
+    const int64x2x4_t rows = {{vreinterpretq_s64_s8(x[0]), vreinterpretq_s64_s8(x[1]),
+                               vreinterpretq_s64_s8(x[2]), vreinterpretq_s64_s8(x[3])}};
+    vst4q_s64((int64_t *)(void *)to, rows);
+}
+
+/* One tap of four rows, `bytes` long, in units of 4 or 8 bytes. Returns the panel's end. */
+static inline __attribute__((always_inline)) int8_t *qb_pack_tap(const int8_t *const *x, size_t bytes,
+                                                                 const size_t unit, int8_t *to)
+{
+    int8x16_t values[QB_PANEL_ROWS];
+    size_t k = 0;
+    for (; k + 16 <= bytes; k += 16, to += 16 * QB_PANEL_ROWS) {
+        for (size_t r = 0; r < QB_PANEL_ROWS; r++) values[r] = vld1q_s8(x[r] + k);
+        (unit == 4 ? qb_store_panel_4 : qb_store_panel_8)(to, values);
+    }
+    if (k == bytes) return to;
+    for (size_t r = 0; r < QB_PANEL_ROWS; r++) values[r] = qb_load_bytes(x[r] + k, bytes - k);
+    (unit == 4 ? qb_store_panel_4 : qb_store_panel_8)(to, values);
+    return to + (bytes - k + unit - 1) / unit * unit * QB_PANEL_ROWS;
+}
+
+/* The panels of a tile's `rows` rows. inputs: [taps][mr] pointers. In place of a row past the last stands the
+ * last one. */
+static inline __attribute__((always_inline)) void qb_pack_panels(const void *const *inputs, size_t mr,
+                                                                 size_t rows, size_t taps, size_t bytes,
+                                                                 const size_t unit, int8_t *to)
+{
+    for (size_t first = 0; first < rows; first += QB_PANEL_ROWS) {
+        for (size_t t = 0; t < taps; t++) {
+            const int8_t *x[QB_PANEL_ROWS];
+            for (size_t r = 0; r < QB_PANEL_ROWS; r++) {
+                x[r] = inputs[t * mr + (first + r < rows ? first + r : rows - 1)];
+            }
+            to = qb_pack_tap(x, bytes, unit, to);
+        }
+    }
+}
+
+#endif
