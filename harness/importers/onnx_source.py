@@ -34,12 +34,12 @@ class Source:
     # --- inputs ---
 
     def args(self, least: int, most: int | None = None) -> list[Value]:
-        """`least` to `most` inputs, none of them left out; gaps at the end are dropped."""
+        """`least` to `most` inputs, the first `least` of them not left out; gaps at the end are dropped."""
         inputs = list(self.inputs)
         while inputs and inputs[-1] is None:
             inputs.pop()
         most = least if most is None else most
-        if not least <= len(inputs) <= most or None in inputs:
+        if not least <= len(inputs) <= most or None in inputs[:least]:
             raise self.error(f"has {len(inputs)} inputs, expected {least} to {most}")
         return inputs
 
