@@ -16,7 +16,7 @@ from harness.datasets import Dataset
 from harness.errors import UsageError
 from harness.graph import Graph
 from harness.pack import pack
-from harness.passes import dequantize_weights
+from harness.passes import dequantize_weights, turn_inputs
 from harness.results import EvaluationSet, Variant
 from harness.sources import PREPROCESS_HELP, Source
 from harness.trial import Progress
@@ -58,12 +58,12 @@ def prepare(
     notes = []
 
     def observed() -> Ranges:
-        ranges, note = _calibrate(source.graph, source.name, opened, work, progress)
+        ranges, note = _calibrate(source.trial_graph, source.name, opened, work, progress)
         notes.extend(note)
         return ranges
 
     files = {}
-    for name, graph in _variant_graphs(source.graph, kinds, observed):
+    for name, graph in _variant_graphs(source.trial_graph, kinds, observed):
         path, variant = _write(graph, name, kinds[name].arithmetic, work / f"{source.name}-{name}.qbm")
         files[path] = variant
     evaluation, data = _write_evaluation(opened, work / f"{source.name}.qbd", progress)
@@ -88,7 +88,11 @@ def calibrator(
 
     def observe(graph: Graph) -> Ranges:
         opened = open_dataset(source, dataset, None)
-        return _calibrate(graph, source.name, opened, work, progress)[0]
+        ranges = dict(_calibrate(turn_inputs.run(graph), source.name, opened, work, progress)[0])
+        for node in graph.execution_order():  # what turns the input has its range
+            if node.op == "Transpose" and node.inputs[0] in ranges:
+                ranges.setdefault(node.outputs[0], ranges[node.inputs[0]])
+        return ranges
 
     return observe
 

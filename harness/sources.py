@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 
 import models
 from harness import importers, passes
 from harness.errors import FormatError, UsageError, unknown_name
 from harness.graph import Graph
+from harness.passes import turn_inputs
 from models import Preprocess, Recipe
 
 PREPROCESS_HELP = "crop=0.875,resize=128,mean=127.5,std=127.5,labels+1"
@@ -28,9 +30,15 @@ class Source:
     dataset: str | None = None
     labels: tuple[str, ...] = ()
 
+    @cached_property
+    def trial_graph(self) -> Graph:
+        """The graph as it runs on a data set, whose images are channels last."""
+        return turn_inputs.run(self.graph)
+
     @property
     def input_shape(self) -> tuple[int, ...]:
-        return self.graph.tensors[self.graph.inputs[0]].shape
+        """Of a sample of a data set, as `trial_graph` takes it."""
+        return self.trial_graph.tensors[self.trial_graph.inputs[0]].shape
 
     @property
     def classes(self) -> int:

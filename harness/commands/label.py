@@ -41,7 +41,7 @@ def run(arguments: Namespace) -> int:
     labels = _labels(arguments.labels, source.labels, source.classes)
     preprocess = source.preprocess or Preprocess()
     with ProgressLine(arguments.quiet) as progress, tempfile.TemporaryDirectory() as folder:
-        graph = source_as(arguments, Path(folder), progress).graph
+        graph = source_as(arguments, Path(folder), progress).trial_graph
         network = HostNetwork(graph, Path(folder), lambda *_: None)
         for path in arguments.image:
             (scores, *_) = network.run(read_real(path, preprocess, network.input_shape))
