@@ -134,6 +134,13 @@ class Entry:
             return value
         raise self.wrong(f"'{key}' must be a whole number above 0, not {value!r}")
 
+    def flag(self, key: str, default: bool) -> bool:
+        """A setting that is true or false. UsageError where it is something else."""
+        value = self.settings.get(key, default)
+        if isinstance(value, bool):
+            return value
+        raise self.wrong(f"'{key}' must be true or false, not {value!r}")
+
     def only(self, *known: str) -> None:
         """Raises UsageError for a setting that is neither `transport` nor one of `known`."""
         for key in self.settings:

@@ -23,7 +23,7 @@ def own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def test_built_in_devices_are_listed(own: Path) -> None:
     own.write_text("")
-    assert names() == ["local", "qemu", "qemu-a76", "qemu-armv7"]
+    assert names() == ["local", "qemu", "qemu-a76", "qemu-armv7", "virtual-pi4", "virtual-pi5"]
 
 
 def test_own_entry_is_added_and_replaces_a_built_in_one(own: Path) -> None:
