@@ -13,6 +13,7 @@ from tests.support.linear_graphs import linear_graph, random_inputs
 VARIANTS = (
     ("x86_64", "avx2"),
     ("x86_64", "avxvnni"),
+    ("x86_64", "avx512"),
     ("x86_64", "avx512vnni"),
     ("aarch64", "neon"),
     ("aarch64", "dotprod"),

@@ -39,6 +39,7 @@ typedef struct qb_depthwise_row_s8 {
 
 typedef struct qb_depthwise_row_f32 {
     size_t pixels, channels, taps;
+    bool filter_3x3; /* of dilation 1: a column's three pointers are neighbours, and so are columns */
     const float *const *columns;
     size_t pixel_step;
     const uint32_t *tap_offset;

@@ -26,4 +26,29 @@ static inline __attribute__((always_inline)) void run_block(const qb_depthwise_r
 #define INPUT float
 #include "depthwise_pixels.h"
 
-const qb_depthwise_f32 qb_depthwise_f32_avx2 = {.name = "depthwise_f32_avx2", .row = run_row};
+#define VECTOR __m256
+#define LOAD(from, lanes) _mm256_loadu_ps(from)
+#define STORE(to, value, lanes) _mm256_storeu_ps(to, value)
+#define FMADD _mm256_fmadd_ps
+#define CLAMP qb_clamp_avx2
+#include "depthwise_3x3_f32.h"
+
+static void run_3x3(const qb_depthwise_row_f32 *row)
+{
+    for (size_t block = 0; block < qb_depthwise_blocks(row->channels); block++) {
+        __m256 weights[TAPS_3X3];
+        for (size_t t = 0; t < TAPS_3X3; t++) {
+            weights[t] = _mm256_load_ps(row->weights + (block * TAPS_3X3 + t) * BLOCK);
+        }
+        const size_t first = qb_depthwise_first(block, row->channels);
+        run_columns(row, weights, _mm256_load_ps(row->bias + block * BLOCK), first, 0xFF);
+    }
+}
+
+static void run(const qb_depthwise_row_f32 *row)
+{
+    const bool by_columns = row->filter_3x3 && row->pixel_step <= 2 * FILTER && row->channels >= BLOCK;
+    (by_columns ? run_3x3 : run_row)(row);
+}
+
+const qb_depthwise_f32 qb_depthwise_f32_avx2 = {.name = "depthwise_f32_avx2", .row = run};

@@ -209,6 +209,8 @@ static bool pack_f32(qb_builder *builder, packed_depthwise *packed, const qb_lin
     packed->row_f32.weights = weights;
     packed->row_f32.bias = bias;
     packed->row_f32.range = op->range;
+    packed->row_f32.filter_3x3 =
+        op->shape.filter_h == 3 && op->shape.filter_w == 3 && op->shape.dilation_h == 1 && op->shape.dilation_w == 1;
     packed->row_f32.tap_offset = tap_offsets(builder, &op->shape, taps);
     packed->row_f32.taps = taps;
     return packed->row_f32.tap_offset != NULL;

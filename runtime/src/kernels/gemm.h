@@ -70,6 +70,7 @@ typedef struct qb_gemm_s8 {
 typedef struct qb_gemm_f32 {
     const char *name;
     size_t mr, nr;
+    size_t least_block; /* columns that it computes at a time, a multiple of nr; 0: nr */
     void (*tile)(const qb_tile_f32 *tile);
 } qb_gemm_f32;
 
@@ -77,6 +78,14 @@ typedef struct qb_gemm_f32 {
  * micro-kernel for it and the weights are in its range. False after running out of memory. */
 bool qb_gemm_s8_prepare(qb_builder *builder, qb_step *step, qb_linear *op); /* int8 and hybrid */
 bool qb_gemm_f32_prepare(qb_builder *builder, qb_step *step, qb_linear *op);
+
+/* How many of the rows that are left the next tile takes: the fewest tiles, and no small one at the end, where a
+ * kernel's sums would be too few to hide the latency of its instructions. */
+static inline size_t qb_gemm_rows(size_t left, size_t mr)
+{
+    const size_t tiles = (left + mr - 1) / mr;
+    return tiles > 4 ? mr : (left + tiles - 1) / tiles;
+}
 
 /* How many columns' packed weights of `bytes` each to use on all rows in turn: a multiple of nr that fits a
  * half of the smallest second-level cache of the machines aimed at (Cortex-A53: 256 kB and more). */

@@ -50,7 +50,7 @@ static void run_f32(const qb_step *step)
         tile.first_column = column;
         tile.end_column = columns - column < packed->block ? columns : column + packed->block;
         for (size_t first = 0; first < pixels; first += tile.rows) {
-            tile.rows = pixels - first < packed->kernel->mr ? pixels - first : packed->kernel->mr;
+            tile.rows = qb_gemm_rows(pixels - first, packed->kernel->mr);
             qb_rows_fill(&packed->rows, &image, first, tile.rows, pointers, gathered);
             tile.out = (float *)step->out[0]->data + first * columns;
             packed->kernel->tile(&tile);
@@ -68,7 +68,8 @@ bool qb_gemm_f32_prepare(qb_builder *builder, qb_step *step, qb_linear *op)
     packed->kernel = kernel;
     packed->padding = padding;
     packed->rows = qb_rows_plan(&op->shape, sizeof(float), kernel->mr, GRANULE, GATHER_BELOW);
-    packed->block = qb_gemm_block(qb_linear_depth(&op->shape) * sizeof(float), kernel->nr);
+    packed->block = qb_gemm_block(qb_linear_depth(&op->shape) * sizeof(float),
+                                  kernel->least_block > 0 ? kernel->least_block : kernel->nr);
     const uint64_t gathered = qb_round_up(packed->rows.pointers_bytes, QB_ALIGNMENT);
     packed->gathered = (size_t)gathered;
     if (!qb_reserve_scratch(builder, step, gathered + packed->rows.gathered_bytes)) return false;

@@ -85,6 +85,25 @@ static void point_at_taps(const qb_rows *rows, const qb_image *image, const pixe
     }
 }
 
+/* memcpy for the few bytes that neighbouring taps have: two copies of a fixed size that overlap. */
+static inline void copy_short(char *to, const char *from, size_t size)
+{
+    if (size > 32) {
+        memcpy(to, from, size);
+    } else if (size >= 16) {
+        memcpy(to, from, 16);
+        memcpy(to + size - 16, from + size - 16, 16);
+    } else if (size >= 8) {
+        memcpy(to, from, 8);
+        memcpy(to + size - 8, from + size - 8, 8);
+    } else if (size >= 4) {
+        memcpy(to, from, 4);
+        memcpy(to + size - 4, from + size - 4, 4);
+    } else {
+        for (size_t i = 0; i < size; i++) to[i] = from[i];
+    }
+}
+
 /* Copies all taps of a pixel side by side; taps next to each other in the image go in one copy. */
 static void gather_taps(const qb_rows *rows, const qb_image *image, const pixel *p, char *to)
 {
@@ -103,7 +122,7 @@ static void gather_taps(const qb_rows *rows, const qb_image *image, const pixel 
             }
             const char *from =
                 inside ? sample + ((size_t)y * (size_t)s->in_w + (size_t)x) * pixel_bytes : padding;
-            memcpy(to, from, (size_t)run * pixel_bytes);
+            copy_short(to, from, (size_t)run * pixel_bytes);
             to += (size_t)run * pixel_bytes;
             kx += run;
         }
