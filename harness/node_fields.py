@@ -8,8 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from harness.errors import FormatError
+import numpy as np
+
 from harness.graph import Graph, Node
+from harness.ops.slices import Gather
 from harness.ops.windows import node_padding, window_attrs
 
 Fields = dict[str, object]  # field of node_record → value; an array field may be given short
@@ -18,10 +20,7 @@ _FIELDS: dict[str, Callable[[Graph, Node], Fields]] = {}
 
 
 def node_fields(graph: Graph, node: Node) -> Fields:
-    """The fields that this node sets; needs inferred shapes.
-
-    Raises FormatError where an attribute has a value that the runtime does not have.
-    """
+    """The fields that this node sets; needs inferred shapes."""
     fields = _FIELDS.get(node.op)
     return {} if fields is None else fields(graph, node)
 
@@ -58,10 +57,26 @@ def _window(graph: Graph, node: Node) -> Fields:
 
 
 @fields("Pad")
-def _pad(_graph: Graph, node: Node) -> Fields:
-    if node.attrs.get("value", 0.0) != 0.0:
-        raise FormatError(f"node '{node.name}' (Pad): the runtime pads with zeros only")
-    return {}
+def _pad(graph: Graph, node: Node) -> Fields:
+    out, value = graph.tensors[node.outputs[0]], node.attrs.get("value", 0.0)
+    stored = np.asarray(value, out.dtype) if out.quant is None else out.quant.quantize(value, out.dtype)
+    return {"options": np.frombuffer(stored.tobytes().ljust(8, b"\0"), "<i4")}
+
+
+@fields("MirrorPad")
+def _mirror_pad(_graph: Graph, node: Node) -> Fields:
+    return {"options": [int(node.attrs.get("mode") == "SYMMETRIC")]}
+
+
+@fields("DepthToSpace", "SpaceToDepth")
+def _block(_graph: Graph, node: Node) -> Fields:
+    return {"options": [node.attrs["block"]]}
+
+
+@fields("Gather")
+def _gather(graph: Graph, node: Node) -> Fields:
+    axis, batch_dims = Gather.axes(node, *(tuple(graph.tensors[name].shape) for name in node.inputs))
+    return {"axis": axis, "options": [batch_dims]}
 
 
 @fields("Concatenation")

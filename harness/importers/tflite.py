@@ -1,9 +1,10 @@
 """TensorFlow Lite (.tflite) → Graph, float or quantized, through the `tflite` schema bindings.
 
-One IR node per operator, named after its first output (`tflite_ops` translates options); tensors keep
-names, shapes and quantization, and constants are views of the file's bytes. The file is hostile until
-checked: every index, size and enum is compared with what the file really holds, and the bindings' own
-out-of-range errors become a FormatError.
+An operator becomes one or a few IR nodes, the last named after its output (`tflite_ops` translates options);
+what follows from constants and shapes alone is computed here (`static_values`). Tensors keep names, shapes
+and quantization, and constants are views of the file's bytes. The file is hostile until checked: every
+index, size and enum is compared with what the file really holds, and the bindings' own out-of-range errors
+become a FormatError.
 
 An op that is not in the vocabulary becomes an opaque node under TFLite's name, which `strip_unused_nodes`
 removes when no output needs it and shape inference refuses otherwise.
@@ -22,6 +23,7 @@ import tflite
 from harness.errors import FormatError, UsageError, unknown_name
 from harness.graph import OPTIONAL, Graph, Node, Quantization, Tensor
 from harness.importers import read_bytes
+from harness.importers.static_values import settled
 from harness.importers.tflite_operator import Operator
 from harness.importers.tflite_ops import TFLITE_OPS
 from harness.importers.tflite_unsigned import to_int8
@@ -128,9 +130,21 @@ class _Reader:
         graph.outputs = self._listed(self.subgraph.OutputsAsNumpy(), "the graph's outputs")
         if not graph.outputs:
             raise self.error("has no outputs")
+        for name in graph.inputs:
+            self._check_static(name)
         for index in self._counted("Operators"):
-            graph.nodes.append(self._node(index, graph))
+            graph.nodes += settled(graph, self._nodes(index, graph))
         return graph
+
+    def _check_static(self, name: str) -> None:
+        """A batch that the file leaves open is run one by one; any other open dimension is refused."""
+        record = self.subgraph.Tensors(self.names.index(name))
+        signature = [record.ShapeSignature(i) for i in range(record.ShapeSignatureLength())]
+        if -1 in signature[1:]:
+            dims = ", ".join("?" if d < 0 else str(d) for d in signature)
+            raise self.error(
+                f"leaves the shape ({dims}) of its input '{name}' open: convert the model with fixed sizes"
+            )
 
     def _counted(self, what: str) -> range:
         """Indices of a vector of the subgraph, its length checked."""
@@ -243,7 +257,7 @@ class _Reader:
             return self._text(code.CustomCode(), "CUSTOM")
         return OP_NAMES.get(number, f"builtin {number}")
 
-    def _node(self, index: int, graph: Graph) -> Node:
+    def _nodes(self, index: int, graph: Graph) -> list[Node]:
         record = self.subgraph.Operators(index)
         op = self._op_name(record.OpcodeIndex())
         inputs = self._listed(record.InputsAsNumpy(), f"the inputs of operator {index} ({op})")
@@ -252,6 +266,10 @@ class _Reader:
             raise self.error(f"has operator {index} ({op}) without an output")
         translate = TFLITE_OPS.get(op)
         if translate is None:
-            return Node(f"tflite.{op}" if op in OPS else op, outputs[0], inputs, outputs)
-        ir_op, inputs, attrs = translate(Operator(op, outputs[0], inputs, outputs, graph, record))
-        return Node(ir_op, outputs[0], inputs, outputs, attrs)
+            return [Node(f"tflite.{op}" if op in OPS else op, outputs[0], inputs, outputs)]
+        operator = Operator(op, outputs[0], inputs, outputs, graph, record)
+        translation = translate(operator)
+        if translation is None:
+            return operator.nodes
+        ir_op, inputs, attrs = translation
+        return [*operator.nodes, Node(ir_op, outputs[0], inputs, outputs, attrs)]

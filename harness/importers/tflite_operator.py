@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
+import numpy as np
 import tflite
 
 from harness.errors import FormatError
-from harness.graph import OPTIONAL, Graph
+from harness.graph import OPTIONAL, Graph, Node, Tensor
+from harness.ops import Shape
 
 Translation = tuple[str, list[str], dict]  # IR op, input names, attributes
-Translator = Callable[["Operator"], Translation]
+Translator = Callable[["Operator"], Translation | None]  # None: what the operator says is all in its nodes
 
 PADDINGS = {tflite.Padding.SAME: "SAME", tflite.Padding.VALID: "VALID"}
 ACTIVATIONS = {
@@ -24,7 +26,10 @@ ACTIVATIONS = {
 
 @dataclass(frozen=True)
 class Operator:
-    """One operator: TFLite's op name, the IR name, tensors, the graph's tensors, the flatbuffer record."""
+    """One operator: TFLite's op name, the IR name, tensors, the graph's tensors, the flatbuffer record.
+
+    nodes: what runs before the node that the translation becomes.
+    """
 
     op: str
     name: str
@@ -32,6 +37,7 @@ class Operator:
     outputs: list[str]
     graph: Graph
     record: tflite.Operator
+    nodes: list[Node] = field(default_factory=list)
 
     def error(self, problem: str) -> FormatError:
         return FormatError(f"node '{self.name}' ({self.op}) {problem}")
@@ -45,6 +51,57 @@ class Operator:
         if not least <= len(inputs) <= most or OPTIONAL in inputs[:least]:
             raise self.error(f"has inputs {inputs}, expected {least} to {most}")
         return inputs
+
+    def shape(self, name: str) -> Shape:
+        return self.graph.tensors[name].shape
+
+    def constant(self, name: str, what: str) -> np.ndarray:
+        """The values of an input that the graph must know before it runs."""
+        values = self.graph.const(name)
+        if values is None:
+            raise self.error(f"has {what} '{name}', which only running it tells: that is not supported")
+        return values
+
+    def integers(self, name: str, what: str) -> list[int]:
+        values = self.constant(name, what)
+        if values.dtype.kind not in "iu":
+            raise self.error(f"has {what} of {values.dtype}, expected integers")
+        return values.reshape(-1).tolist()
+
+    def axis(self, number: int, rank: int) -> int:
+        """An axis counted from the front."""
+        if not -rank <= number < rank:
+            raise self.error(f"has axis {number} of {rank}")
+        return number % rank
+
+    def _free_name(self, base: str) -> str:
+        name = f"{self.name}/{base}"
+        while name in self.graph.tensors:
+            name += "_"
+        return name
+
+    def add_const(self, base: str, values) -> str:
+        """Adds an int32 constant, or the array given, and returns its name."""
+        values = values if isinstance(values, np.ndarray) else np.array(values, np.int32)
+        name = self._free_name(base)
+        self.graph.tensors[name] = Tensor(name, values.shape, values.dtype, values)
+        return name
+
+    def insert(self, op: str, base: str, inputs: list[str], attrs: dict) -> str:
+        """Adds a node whose output has the dtype and quantization of its first input; returns that output."""
+        like, name = self.graph.tensors[inputs[0]], self._free_name(base)
+        self.graph.tensors[name] = Tensor(name, None, like.dtype, None, like.quant)
+        self.add(op, inputs, attrs, name)
+        return name
+
+    def add(self, op: str, inputs: list[str], attrs: dict, output: str) -> None:
+        """Adds a node with one output that exists."""
+        self.nodes.append(Node(op, output, inputs, [output], attrs))
+
+    def settle(self, values: np.ndarray) -> None:
+        """The operator's output is a constant."""
+        out = self.graph.tensors[self.outputs[0]]
+        out.data, out.shape = values.astype(out.dtype), values.shape
 
     def options(self, kind: str):
         """The options table of this kind, or None where the file has none: then the defaults hold."""

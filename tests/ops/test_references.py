@@ -93,7 +93,7 @@ def reshape(rng, b):
 
 def pad(rng, b):
     paddings = rng.integers(0, 4, (4, 2)).astype(np.int32)
-    return b.node("Pad", b.input((1, 3, 4, 2)), b.const(paddings, "paddings"))
+    return b.node("Pad", b.input((1, 3, 4, 2)), b.const(paddings, "paddings"), value=pick(rng, 0.0, -1.5))
 
 
 def mirror_pad(rng, b):
@@ -138,6 +138,31 @@ def transpose(rng, b):
     return b.node("Transpose", b.input((2, 3, 4, 5)), b.const(rng.permutation(4).astype(np.int32), "perm"))
 
 
+def slice_(rng, b):
+    strided = bool(rng.integers(2))
+    strides = np.array([pick(rng, 1, 2, -1, -3) if strided else 1 for _ in range(3)], np.int32)
+    begin = np.where(strides > 0, rng.integers(0, 3, 3), 5 - rng.integers(0, 3, 3)).astype(np.int32)
+    room = np.where(strides > 0, 5 - begin, begin) // abs(strides) + 1
+    lists = (begin, np.minimum(room, rng.integers(1, 7, 3)).astype(np.int32), strides)
+    return b.node("Slice", b.input((6, 6, 6)), *(b.const(v) for v in lists[: 2 + strided]))
+
+
+def tile(rng, b):
+    return b.node("Tile", b.input((2, 1, 3)), b.const(rng.integers(1, 4, 3).astype(np.int32), "multiples"))
+
+
+def gather(rng, b):
+    axis, batch_dims = pick(rng, (0, 0), (1, 0), (-1, 1), (2, 2))
+    indices = rng.integers(0, 4, ((), (4,), (4, 4))[batch_dims] + pick(rng, (), (3,), (2, 5)))
+    x = b.input((4, 4, 4, 4)[: pick(rng, 3, 4)])
+    return b.node("Gather", x, b.const(indices, "indices"), axis=axis, batch_dims=batch_dims)
+
+
+def gather_nd(rng, b):
+    indices = rng.integers(0, 3, (*pick(rng, (4,), (2, 3)), pick(rng, 1, 2, 3)))
+    return b.node("GatherNd", b.input((3, 4, 5)), b.const(indices, "indices"))
+
+
 def space_to_batch(rng, b):
     block = rng.integers(1, 4, 2).astype(np.int32)
     pads = rng.integers(0, 3, (2, 2)).astype(np.int32)
@@ -162,19 +187,25 @@ CASES = {
     "Softmax": softmax,
     "Reshape": reshape,
     "Pad": pad,
+    "MirrorPad": mirror_pad,
     "Mean": mean,
     "Concatenation": concatenation,
+    "Transpose": transpose,
+    "Slice": slice_,
+    "Tile": tile,
+    "Gather": gather,
+    "GatherNd": gather_nd,
+    "SpaceToBatchND": space_to_batch,
+    "BatchToSpaceND": batch_to_space,
+    "DepthToSpace": lambda rng, b: b.node("DepthToSpace", image(rng, b, 8), block=2),
+    "SpaceToDepth": lambda rng, b: b.node("SpaceToDepth", b.input((2, 6, 3, 2)), block=3),
 }
 NOT_IN_THE_RUNTIME = {
     "Div": binary("Div"),
     **{op: unary(op) for op in ("Logistic", "Tanh", "HardSwish")},
     "Gelu": gelu,
-    "MirrorPad": mirror_pad,
     "ResizeBilinear": resize_bilinear,
     "FusedResizeAndPadConv2D": fused_resize,
-    "Transpose": transpose,
-    "SpaceToBatchND": space_to_batch,
-    "BatchToSpaceND": batch_to_space,
 }
 
 

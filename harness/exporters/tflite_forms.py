@@ -1,0 +1,136 @@
+"""What each IR op is called in TFLite, and how its attributes become the fields of an options table.
+
+The graph has the form that `tflite_inputs` gives it, so some names are TFLite's own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import tflite
+
+from harness.exporters._padding import padding_name
+from harness.graph import Graph, Node
+from harness.ops.windows import window_attrs
+
+_ACTIVATIONS = {
+    None: tflite.ActivationFunctionType.NONE,
+    "relu": tflite.ActivationFunctionType.RELU,
+    "relu6": tflite.ActivationFunctionType.RELU6,
+    "relu_n1_to_1": tflite.ActivationFunctionType.RELU_N1_TO_1,
+}
+
+
+def _windowed_options(graph: Graph, node: Node) -> dict[str, int]:
+    stride, _, _ = window_attrs(node)
+    return {
+        "Padding": getattr(tflite.Padding, padding_name(graph, node)),
+        "StrideH": stride[0],
+        "StrideW": stride[1],
+    } | _activation(graph, node)
+
+
+def _convolution(graph: Graph, node: Node) -> dict[str, int]:
+    _, dilation, _ = window_attrs(node)
+    options = _windowed_options(graph, node)
+    return options | {"DilationHFactor": dilation[0], "DilationWFactor": dilation[1]}
+
+
+def _depthwise(graph: Graph, node: Node) -> dict[str, int]:
+    return _convolution(graph, node) | {"DepthMultiplier": node.attrs.get("multiplier", 1)}
+
+
+def _pool(graph: Graph, node: Node) -> dict[str, int]:
+    height, width = node.attrs["filter"]
+    return _windowed_options(graph, node) | {"FilterHeight": height, "FilterWidth": width}
+
+
+def _activation(graph: Graph, node: Node) -> dict[str, int]:
+    return {"FusedActivationFunction": _ACTIVATIONS[node.attrs.get("activation")]}
+
+
+def _concatenation(graph: Graph, node: Node) -> dict[str, int]:
+    return _activation(graph, node) | {"Axis": node.attrs["axis"]}
+
+
+def _softmax(graph: Graph, node: Node) -> dict[str, float]:
+    return {"Beta": node.attrs.get("beta", 1.0)}
+
+
+def _mean(graph: Graph, node: Node) -> dict[str, bool]:
+    return {"KeepDims": node.attrs.get("keep_dims", False)}
+
+
+def _gelu(graph: Graph, node: Node) -> dict[str, bool]:
+    return {"Approximate": node.attrs.get("approximate", False)}
+
+
+def _resize(graph: Graph, node: Node) -> dict[str, bool]:
+    flags = {"AlignCorners": "align_corners", "HalfPixelCenters": "half_pixel_centers"}
+    return {theirs: node.attrs.get(ours, False) for theirs, ours in flags.items()}
+
+
+def _mirror(graph: Graph, node: Node) -> dict[str, int]:
+    return {"Mode": getattr(tflite.MirrorPadMode, node.attrs.get("mode", "REFLECT"))}
+
+
+def _gather(graph: Graph, node: Node) -> dict[str, int]:
+    return {"Axis": node.attrs.get("axis", 0), "BatchDims": node.attrs.get("batch_dims", 0)}
+
+
+def _block(graph: Graph, node: Node) -> dict[str, int]:
+    return {"BlockSize": node.attrs["block"]}
+
+
+def _none(graph: Graph, node: Node) -> dict:
+    return {}
+
+
+@dataclass(frozen=True)
+class Form:
+    """TFLite's builtin operator, the version that covers int8, its options table and how to fill it."""
+
+    builtin: str
+    version: int
+    options: str = ""
+    fill: Callable[[Graph, Node], dict] = _none
+
+
+FORMS: dict[str, Form] = {
+    "Conv2D": Form("CONV_2D", 3, "Conv2DOptions", _convolution),
+    "DepthwiseConv2D": Form("DEPTHWISE_CONV_2D", 3, "DepthwiseConv2DOptions", _depthwise),
+    "FullyConnected": Form("FULLY_CONNECTED", 4, "FullyConnectedOptions", _activation),
+    "AveragePool2D": Form("AVERAGE_POOL_2D", 2, "Pool2DOptions", _pool),
+    "MaxPool2D": Form("MAX_POOL_2D", 2, "Pool2DOptions", _pool),
+    "Add": Form("ADD", 2, "AddOptions", _activation),
+    "Sub": Form("SUB", 2, "SubOptions", _activation),
+    "Mul": Form("MUL", 2, "MulOptions", _activation),
+    "Div": Form("DIV", 1, "DivOptions", _activation),
+    "Softmax": Form("SOFTMAX", 2, "SoftmaxOptions", _softmax),
+    "Reshape": Form("RESHAPE", 1),
+    "Relu": Form("RELU", 2),
+    "Relu6": Form("RELU6", 2),
+    "Logistic": Form("LOGISTIC", 1),
+    "Tanh": Form("TANH", 1),
+    "HardSwish": Form("HARD_SWISH", 1),
+    "Gelu": Form("GELU", 1, "GeluOptions", _gelu),
+    "Transpose": Form("TRANSPOSE", 4),
+    "Slice": Form("SLICE", 2, "SliceOptions"),
+    "StridedSlice": Form("STRIDED_SLICE", 2, "StridedSliceOptions"),
+    "Tile": Form("TILE", 2, "TileOptions"),
+    "Gather": Form("GATHER", 4, "GatherOptions", _gather),
+    "GatherNd": Form("GATHER_ND", 3, "GatherNdOptions"),
+    "DepthToSpace": Form("DEPTH_TO_SPACE", 1, "DepthToSpaceOptions", _block),
+    "SpaceToDepth": Form("SPACE_TO_DEPTH", 1, "SpaceToDepthOptions", _block),
+    "SpaceToBatchND": Form("SPACE_TO_BATCH_ND", 2),
+    "BatchToSpaceND": Form("BATCH_TO_SPACE_ND", 2),
+    "Quantize": Form("QUANTIZE", 2),
+    "Dequantize": Form("DEQUANTIZE", 2),
+    "Pad": Form("PAD", 2, "PadOptions"),
+    "PadV2": Form("PADV2", 2, "PadV2Options"),
+    "MirrorPad": Form("MIRROR_PAD", 2, "MirrorPadOptions", _mirror),
+    "ResizeBilinear": Form("RESIZE_BILINEAR", 3, "ResizeBilinearOptions", _resize),
+    "Mean": Form("MEAN", 2, "ReducerOptions", _mean),
+    "Concatenation": Form("CONCATENATION", 2, "ConcatenationOptions", _concatenation),
+}
