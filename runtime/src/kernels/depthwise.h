@@ -62,6 +62,7 @@ typedef struct qb_depthwise_3x3_s8 {
     void (*pack)(const int8_t *weights, void *to);
     size_t block_bytes; /* a multiple of QB_ALIGNMENT */
     uint8_t order[QB_DEPTHWISE_3X3_BLOCK];
+    bool symmetric; /* no weight may be -128 */
     uint8_t input_offset; /* what the kernel adds to every input: `start` has its products taken off */
 } qb_depthwise_3x3_s8;
 
@@ -95,8 +96,8 @@ static inline size_t qb_depthwise_blocks(size_t channels)
     return (channels + QB_DEPTHWISE_BLOCK - 1) / QB_DEPTHWISE_BLOCK;
 }
 
-/* Whether micro-kernels of 3×3 filters can compute the layer. */
-bool qb_depthwise_3x3_fits(const qb_linear *op);
+/* Whether a micro-kernel of 3×3 filters can compute the layer; not where there is none. */
+bool qb_depthwise_3x3_fits(const qb_depthwise_3x3_s8 *kernel, const qb_linear *op);
 
 /* Packs for one: fills row->weights and row->by_channel. False after running out of memory. */
 bool qb_depthwise_3x3_pack(qb_builder *builder, const qb_depthwise_3x3_s8 *kernel, const qb_linear *op,

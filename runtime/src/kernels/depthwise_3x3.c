@@ -3,11 +3,13 @@
 
 enum { BLOCK = QB_DEPTHWISE_3X3_BLOCK, TAPS = 9 };
 
-bool qb_depthwise_3x3_fits(const qb_linear *op)
+bool qb_depthwise_3x3_fits(const qb_depthwise_3x3_s8 *kernel, const qb_linear *op)
 {
+    if (kernel == NULL) return false;
     const qb_linear_shape *s = &op->shape;
+    const int lowest = kernel->symmetric ? -INT8_MAX : INT8_MIN;
     return s->filter_h == 3 && s->filter_w == 3 && s->dilation_h == 1 && s->dilation_w == 1 && s->stride_w <= 2 &&
-           s->in_c >= BLOCK && op->lowest_weight - op->weight_zero >= INT8_MIN &&
+           s->in_c >= BLOCK && op->lowest_weight - op->weight_zero >= lowest &&
            op->highest_weight - op->weight_zero <= INT8_MAX;
 }
 

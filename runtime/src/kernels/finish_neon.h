@@ -7,11 +7,9 @@
 
 /* A tile's sums stay in registers: row r has the columns column + 4·v + lane in sums[r · vectors + v]. `rows` and
  * `vectors` are constants wherever this is inlined; the tile may have fewer rows, and fewer columns may be left. */
-enum { QB_FINISH_SUMS = 16 }; /* the most registers of sums that a tile has */
+enum { QB_FINISH_SUMS = 16, QB_FINISH_VECTORS = 4 }; /* the most that a tile has */
 
-#define QB_FINISH_INLINE static inline __attribute__((always_inline))
-
-QB_FINISH_INLINE void qb_start_neon(const qb_tile_s8 *tile, size_t column, size_t rows, size_t vectors,
+QB_NEON_INLINE void qb_start_neon(const qb_tile_s8 *tile, size_t column, size_t rows, size_t vectors,
                                     int32x4_t *sums)
 {
     QB_UNROLL
@@ -25,7 +23,7 @@ QB_FINISH_INLINE void qb_start_neon(const qb_tile_s8 *tile, size_t column, size_
     }
 }
 
-QB_FINISH_INLINE bool qb_is_whole_tile(const qb_tile_s8 *tile, size_t column, size_t rows, size_t vectors)
+QB_NEON_INLINE bool qb_is_whole_tile(const qb_tile_s8 *tile, size_t column, size_t rows, size_t vectors)
 {
     return tile->rows == rows && tile->end_column - column >= vectors * 4;
 }
@@ -42,7 +40,7 @@ static __attribute__((noinline)) void qb_copy_tile(const qb_tile_s8 *tile, size_
 }
 
 /* One row in four registers: sixteen bytes a store. One in two: eight. */
-QB_FINISH_INLINE void qb_store_rows_s8(const qb_tile_s8 *tile, size_t column, size_t rows, size_t vectors,
+QB_NEON_INLINE void qb_store_rows_s8(const qb_tile_s8 *tile, size_t column, size_t rows, size_t vectors,
                                        const int8x16_t *bytes)
 {
     int8_t *out = (int8_t *)tile->out + column;
@@ -56,28 +54,20 @@ QB_FINISH_INLINE void qb_store_rows_s8(const qb_tile_s8 *tile, size_t column, si
     }
 }
 
-QB_FINISH_INLINE void qb_finish_s8_neon(const qb_tile_s8 *tile, size_t column, size_t rows, size_t vectors,
+QB_NEON_INLINE void qb_finish_s8_neon(const qb_tile_s8 *tile, size_t column, size_t rows, size_t vectors,
                                         int32x4_t *sums)
 {
     const qb_requant *q = &tile->channels.requant;
-    if (q->shifts_right) {
-        QB_UNROLL
-        for (size_t i = 0; i < rows * vectors; i++) {
-            const qb_factors_neon factors = qb_load_factors_neon(q, column + i % vectors * 4);
-            sums[i] = qb_multiply_right_neon(sums[i], factors);
-        }
-    } else {
-        QB_UNROLL
-        for (size_t i = 0; i < rows * vectors; i++) {
-            const qb_factors_neon factors = qb_load_factors_neon(q, column + i % vectors * 4);
-            sums[i] = qb_multiply_neon(sums[i], factors);
-        }
-    }
     int8x16_t bytes[QB_FINISH_SUMS / 4];
+    qb_factors_neon factors[QB_FINISH_VECTORS];
     QB_UNROLL
-    for (size_t i = 0; i < rows * vectors; i += 4) {
-        const size_t second = i + 2 < rows * vectors ? i + 2 : i; /* a single row of two registers: twice */
-        bytes[i / 4] = qb_narrow_neon(sums[i], sums[i + 1], sums[second], sums[second + 1], q);
+    for (size_t v = 0; v < vectors; v++) factors[v] = qb_load_factors_neon(q, column + v * 4);
+    if (q->from_zero) {
+        qb_requantize_neon(q, factors, rows, vectors, QB_ROUND_FROM_ZERO, sums, bytes);
+    } else if (q->shifts_right) {
+        qb_requantize_neon(q, factors, rows, vectors, QB_ROUND_RIGHT, sums, bytes);
+    } else {
+        qb_requantize_neon(q, factors, rows, vectors, QB_ROUND_ANY, sums, bytes);
     }
     if (qb_is_whole_tile(tile, column, rows, vectors)) {
         qb_store_rows_s8(tile, column, rows, vectors, bytes);
@@ -89,7 +79,7 @@ QB_FINISH_INLINE void qb_finish_s8_neon(const qb_tile_s8 *tile, size_t column, s
     }
 }
 
-QB_FINISH_INLINE void qb_finish_f32_neon(const qb_tile_s8 *tile, size_t column, size_t rows, size_t vectors,
+QB_NEON_INLINE void qb_finish_f32_neon(const qb_tile_s8 *tile, size_t column, size_t rows, size_t vectors,
                                          const int32x4_t *sums)
 {
     const qb_dequant *d = &tile->channels.dequant;
@@ -112,7 +102,7 @@ QB_FINISH_INLINE void qb_finish_f32_neon(const qb_tile_s8 *tile, size_t column, 
     if (!whole) qb_copy_tile(tile, column, vectors * 4, sizeof(float), stored);
 }
 
-QB_FINISH_INLINE void qb_finish_neon(const qb_tile_s8 *tile, size_t column, const size_t rows,
+QB_NEON_INLINE void qb_finish_neon(const qb_tile_s8 *tile, size_t column, const size_t rows,
                                      const size_t vectors, int32x4_t *sums)
 {
     if (tile->tail == QB_TAIL_S8) {

@@ -54,6 +54,7 @@ static bool pack_requant(qb_builder *builder, const qb_linear *op, const int32_t
         .left = left,
         .right = right,
         .shifts_right = shifts_right,
+        .from_zero = shifts_right && op->output_zero == INT8_MIN && op->output_range.min == INT8_MIN,
         .zero = (int16_t)op->output_zero,
         .min = (int8_t)op->output_range.min,
         .max = (int8_t)op->output_range.max,

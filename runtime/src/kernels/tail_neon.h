@@ -11,6 +11,15 @@
 /* Before a loop over registers, whose values stay in registers only where it is unrolled. */
 #define QB_UNROLL _Pragma("GCC unroll 16")
 
+#define QB_NEON_INLINE static inline __attribute__((always_inline))
+
+/* How int8 sums are rounded, by what qb_requant says of a layer. */
+typedef enum qb_rounding {
+    QB_ROUND_ANY,
+    QB_ROUND_RIGHT,     /* shifts_right */
+    QB_ROUND_FROM_ZERO, /* from_zero */
+} qb_rounding;
+
 /* The factors of four channels. */
 typedef struct qb_factors_neon {
     int32x4_t multiplier, left, right; /* right: negative or 0, as NEON shifts right */
@@ -40,6 +49,13 @@ static inline int32x4_t qb_multiply_right_neon(int32x4_t sum, qb_factors_neon fa
     return vrshlq_s32(vsraq_n_s32(high, high, 31), factors.right);
 }
 
+/* The same where negative values become the lowest output anyway (qb_requant.from_zero): how their ties are rounded
+ * does not matter. */
+static inline int32x4_t qb_multiply_from_zero_neon(int32x4_t sum, qb_factors_neon factors)
+{
+    return vrshlq_s32(vqrdmulhq_s32(sum, factors.multiplier), factors.right);
+}
+
 /* Zero point, saturation and activation for sixteen multiplied sums in order. */
 static inline int8x16_t qb_narrow_neon(int32x4_t a, int32x4_t b, int32x4_t c, int32x4_t d, const qb_requant *q)
 {
@@ -48,6 +64,39 @@ static inline int8x16_t qb_narrow_neon(int32x4_t a, int32x4_t b, int32x4_t c, in
     const int16x8_t high = vqaddq_s16(vcombine_s16(vqmovn_s32(c), vqmovn_s32(d)), zero);
     const int8x16_t bytes = vcombine_s8(vqmovn_s16(low), vqmovn_s16(high));
     return vminq_s8(vmaxq_s8(bytes, vdupq_n_s8(q->min)), vdupq_n_s8(q->max));
+}
+
+/* The same for a zero point of -128: saturation to uint8 leaves what is above it. */
+static inline int8x16_t qb_narrow_from_zero_neon(int32x4_t a, int32x4_t b, int32x4_t c, int32x4_t d,
+                                                 const qb_requant *q)
+{
+    const int16x8_t low = vcombine_s16(vqmovn_s32(a), vqmovn_s32(b));
+    const int16x8_t high = vcombine_s16(vqmovn_s32(c), vqmovn_s32(d));
+    const uint8x16_t above = vcombine_u8(vqmovun_s16(low), vqmovun_s16(high));
+    const int8x16_t bytes = vreinterpretq_s8_u8(veorq_u8(above, vdupq_n_u8(0x80)));
+    return vminq_s8(bytes, vdupq_n_s8(q->max));
+}
+
+/* Sums to bytes. `rows` rows of `vectors` registers; an int8x16_t for each four registers of sums, the last filled up
+ * with what it has where they are two. rows, vectors and rounding are constants wherever this is inlined. */
+QB_NEON_INLINE void qb_requantize_neon(const qb_requant *q, const qb_factors_neon *factors, const size_t rows,
+                                       const size_t vectors, const qb_rounding rounding, int32x4_t *sums,
+                                       int8x16_t *bytes)
+{
+    QB_UNROLL
+    for (size_t i = 0; i < rows * vectors; i++) {
+        const qb_factors_neon factor = factors[i % vectors];
+        sums[i] = rounding == QB_ROUND_FROM_ZERO ? qb_multiply_from_zero_neon(sums[i], factor)
+                  : rounding == QB_ROUND_RIGHT   ? qb_multiply_right_neon(sums[i], factor)
+                                                 : qb_multiply_neon(sums[i], factor);
+    }
+    QB_UNROLL
+    for (size_t i = 0; i < rows * vectors; i += 4) {
+        const size_t j = i + 2 < rows * vectors ? i + 2 : i;
+        bytes[i / 4] = rounding == QB_ROUND_FROM_ZERO
+                           ? qb_narrow_from_zero_neon(sums[i], sums[i + 1], sums[j], sums[j + 1], q)
+                           : qb_narrow_neon(sums[i], sums[i + 1], sums[j], sums[j + 1], q);
+    }
 }
 
 static inline float32x4_t qb_clamp_neon(float32x4_t v, qb_range_f32 range)
