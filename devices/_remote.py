@@ -14,6 +14,7 @@ import re
 import secrets
 import shlex
 import signal
+import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -69,8 +70,10 @@ class RemoteDevice:
         self._script = f"{folder}/remote-{_sha256(SCRIPT)[:16]}.sh"
         self._boot_id = ""
         self._connected = False
-        with self._named():
-            self._connect()
+        self._connections = 0
+        self._connecting = threading.RLock()
+        with self._named(), self._connection():
+            pass
 
     def info(self) -> DeviceInfo:
         with self._named():
@@ -106,13 +109,13 @@ class RemoteDevice:
         with self._named():
             program = f"./{checked_remote(argv[0])}"
             command = _line("sh", self._script, *options, *settings, program, *argv[1:])
-            self._ensure_connected()
-            start = time.monotonic()
+            boot_id, start = self._boot_id, time.monotonic()
             try:
-                streams = self._transport.execute(command, timeout + GRACE_S, idle_timeout)
-                return _result(token, argv, timeout, *streams, time.monotonic() - start)
+                with self._connection():
+                    streams = self._transport.execute(command, timeout + GRACE_S, idle_timeout)
+                    return _result(token, argv, timeout, *streams, time.monotonic() - start)
             except ConnectionLost as error:
-                raise self._after_loss(token, argv, error) from error
+                raise self._after_loss(token, argv, boot_id, error) from error
             except DeadlineError as error:
                 with contextlib.suppress(DeviceError):
                     self._ask("reap", token)
@@ -126,7 +129,7 @@ class RemoteDevice:
         self._transport.close()
 
     def reap(self, token: str = "") -> None:
-        """Kills every program on the device that any controller started under a token with this beginning."""
+        """Kills what runs from the work folder under tokens with this beginning, whoever started it."""
         with self._named():
             self._ask("reap", token)
 
@@ -153,6 +156,7 @@ class RemoteDevice:
         """Connects and makes sure of work folder and script."""
         self._transport.connect()
         self._connected = True
+        self._connections += 1
         try:
             folder = _line("mkdir", "-p", self.folder)
             said = self._shell(f"umask 077 && {folder} && cat /proc/sys/kernel/random/boot_id")
@@ -172,22 +176,33 @@ class RemoteDevice:
                 self._push(SCRIPT, self._script)
         raise Damaged(f"{self._script} does not arrive as it was sent: check its storage")
 
-    def _ensure_connected(self) -> None:
-        if not self._connected:
-            self._connect()
+    @contextlib.contextmanager
+    def _connection(self) -> Iterator[None]:
+        """Sees to it that there is a connection; one that turns out to be lost is not used again.
+
+        Threads may share a device: the first that finds the connection lost makes the next one.
+        """
+        with self._connecting:
+            if not self._connected:
+                self._connect()
+            number = self._connections
+        try:
+            yield
+        except ConnectionLost:
+            with self._connecting:
+                self._connected &= number != self._connections
+            raise
 
     def _shell(self, command: str, timeout: float = SHORT_S) -> Said:
         token = secrets.token_hex(8)
-        self._ensure_connected()
         try:
-            stdout, stderr = self._transport.execute(f"{command}\nprintf '\\n%s %s\\n' {token} $?", timeout)
-            body, last = stdout.without_last_line()
-            words = last.split()
-            if len(words) != 2 or words[0] != token.encode() or not words[1].isdigit():
-                raise ConnectionLost(f"the answer to '{clean(command, 80)}' is cut off")
-        except ConnectionLost:
-            self._connected = False
-            raise
+            with self._connection():
+                line = f"{command}\nprintf '\\n%s %s\\n' {token} $?"
+                stdout, stderr = self._transport.execute(line, timeout)
+                body, last = stdout.without_last_line()
+                words = last.split()
+                if len(words) != 2 or words[0] != token.encode() or not words[1].isdigit():
+                    raise ConnectionLost(f"the answer to '{clean(command, 80)}' is cut off")
         except DeadlineError as error:
             raise DeadlineError(f"'{clean(command, 80)}' {error}") from error
         return Said(body, stderr.content(), int(words[1]))
@@ -216,7 +231,8 @@ class RemoteDevice:
         part = f"{target}.{secrets.token_hex(4)}.part"
         try:
             self._shell(_line("mkdir", "-p", target.rpartition("/")[0]))
-            self._transport.upload(local, part)
+            with self._connection():
+                self._transport.upload(local, part)
             if self._digest(part) != digest:
                 raise Damaged(f"{local} did not arrive as it was sent (SHA-256 differs): check its storage")
             mode = f"{local.stat().st_mode & 0o777:o}"
@@ -228,7 +244,6 @@ class RemoteDevice:
 
     def _push_failed(self, local: Path, part: str, error: DeviceError) -> DeviceError:
         """Removes what arrived; the error to raise, which is another where the disk is full."""
-        self._connected &= not isinstance(error, ConnectionLost)
         with contextlib.suppress(DeviceError):
             self._shell(_line("rm", "-f", part))
             free, needed = self._free_bytes(), local.stat().st_size
@@ -242,7 +257,8 @@ class RemoteDevice:
         if digest is None:
             raise DeviceError(f"cannot copy {remote} to {local}: No such file on the device")
         with replacing(local) as temporary:
-            self._transport.download(remote, temporary)
+            with self._connection():
+                self._transport.download(remote, temporary)
             if _sha256(temporary) != digest:
                 raise Damaged(f"{remote} did not arrive as it was sent (SHA-256 differs)")
 
@@ -255,23 +271,20 @@ class RemoteDevice:
             except OSError as error:
                 raise DeviceError(f"cannot copy {error.filename}: {error.strerror}") from error
             except (ConnectionLost, Damaged) as error:
-                self._connected &= not isinstance(error, ConnectionLost)
                 if number == ATTEMPTS:
                     raise type(error)(f"{error} (tried {ATTEMPTS} times)") from error
                 time.sleep(PAUSE_S)
 
-    def _after_loss(self, token: str, argv: list[str], error: ConnectionLost) -> DeviceError:
+    def _after_loss(self, token: str, argv: list[str], boot_id: str, error: ConnectionLost) -> DeviceError:
         """Waits for the device to be back, kills what still runs there, and says what happened to the run."""
-        before, deadline = self._boot_id, time.monotonic() + RETURN_S
-        self._connected = False
+        deadline = time.monotonic() + RETURN_S
         while time.monotonic() < deadline:
             try:
-                self._connect()
                 self._ask("reap", token)
             except DeviceError:
                 time.sleep(PAUSE_S)
                 continue
-            if self._boot_id != before:
+            if self._boot_id != boot_id:
                 return DeviceError(f"the device rebooted while it ran '{_shown(argv)}'")
             return ConnectionLost(f"{error} while it ran '{_shown(argv)}'; the program was killed")
         return ConnectionLost(f"{error} while it ran '{_shown(argv)}', and it did not come back")

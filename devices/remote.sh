@@ -7,7 +7,7 @@
 #       after WALL_S seconds, LOST_S seconds after the last line on standard input, or at its end. The last line
 #       of standard output is `TOKEN exit STATUS OOM_KILLS_BEFORE OOM_KILLS_AFTER` or
 #       `TOKEN deadline`.
-#   reap TOKEN    kills every process that has a QB_RUN beginning with TOKEN
+#   reap TOKEN    kills every process of this folder that has a QB_RUN beginning with TOKEN
 #   facts         what the device is and how it feels, as `name=value` lines
 #
 # Names without a path are of the folder that this script lies in.
@@ -20,9 +20,10 @@ oom_kills() {
     done </proc/vmstat
 }
 
-# Says a word every so many seconds. The sleep goes with it, or it would outlive the run.
+# Says a word every so many seconds. The sleep goes with it, or it would outlive the run; SIGKILL, because a
+# process that was forked just now still has this trap for others.
 every() {
-    trap 'kill "$!"; exit' TERM
+    trap 'kill -KILL "$!"; exit' TERM
     while :; do
         sleep "$1" &
         wait "$!"
@@ -82,8 +83,8 @@ run() {
 
 reap() {
     for found in $(grep -l -s "^QB_RUN=$1" /proc/[0-9]*/environ); do
-        found=${found#/proc/}
-        kill -KILL "${found%/environ}"
+        found=${found%/environ}
+        [ ! "$found/cwd" -ef . ] || kill -KILL "${found#/proc/}" # others may have work folders of their own
     done 2>/dev/null
     return 0
 }

@@ -137,7 +137,7 @@ def test_program_ends_when_its_controller_is_gone(remote: Remote) -> None:
 
 def test_program_ends_when_its_controller_gives_no_sign_of_life(remote: Remote) -> None:
     _, transport = remote
-    process = start(remote, 60, 1, "./probe", "stubborn")
+    process = start(remote, 60, 2, "./probe", "stubborn")
     for _ in range(4):
         process.stdin.write(b"\n")
         process.stdin.flush()
