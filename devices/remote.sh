@@ -20,15 +20,9 @@ oom_kills() {
     done </proc/vmstat
 }
 
-# Says a word every so many seconds. The sleep goes with it, or it would outlive the run; SIGKILL, because a
-# process that was forked just now still has this trap for others.
+# Says a word every so many seconds, in a process group of its own so that its sleep can be ended with it.
 every() {
-    trap 'kill -KILL "$!"; exit' TERM
-    while :; do
-        sleep "$1" &
-        wait "$!"
-        echo "$2"
-    done
+    exec setsid sh -c 'while sleep "$1"; do echo "$2"; done' sh "$@"
 }
 
 # Standard output of what follows is the list of events that `judge` reads: one loop that needs no files.
@@ -45,7 +39,7 @@ events() {
     timer=$!
     wait "$program"
     echo "ended $?"
-    kill "$listener" "$ticker" "$timer"
+    kill -KILL "-$ticker" "-$timer" "$listener" "$ticker" "$timer"
 }
 
 judge() {
