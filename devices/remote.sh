@@ -39,7 +39,7 @@ events() {
     timer=$!
     wait "$program"
     echo "ended $?"
-    kill -KILL "-$ticker" "-$timer" "$listener" "$ticker" "$timer"
+    kill -KILL "$listener" "$ticker" "$timer" "-$ticker" "-$timer"
 }
 
 judge() {
@@ -64,7 +64,7 @@ judge() {
 
 stop() {
     reason=$1
-    kill -KILL "-$program" "$program" # the second for the moment before it has its own group
+    kill -KILL "$program" "-$program" # in this order none is missed: it may have no group of its own yet
 }
 
 run() {
