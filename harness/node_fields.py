@@ -87,3 +87,18 @@ def _concatenation(graph: Graph, node: Node) -> Fields:
 @fields("Softmax")
 def _softmax(_graph: Graph, node: Node) -> Fields:
     return {"parameters": [node.attrs.get("beta", 1.0)]}
+
+
+@fields("LeakyRelu")
+def _leaky_relu(_graph: Graph, node: Node) -> Fields:
+    return {"parameters": [node.attrs.get("alpha", 0.01)]}
+
+
+@fields("Gelu")
+def _gelu(_graph: Graph, node: Node) -> Fields:
+    return {"options": [int(node.attrs.get("approximate", False))]}
+
+
+@fields("CumSum")
+def _cumulative_sum(_graph: Graph, node: Node) -> Fields:
+    return {"options": [int(node.attrs.get(flag, False)) for flag in ("exclusive", "reverse")]}

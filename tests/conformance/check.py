@@ -45,10 +45,10 @@ def check(case: Case, seeds: list[int], devices: list[str]) -> list[Failure]:
         source = Path(folder) / "model.tflite"
         try:
             model, content = _model(case, seeds)
-            expected = _reference(model, content)
+            expected = _reference(case, model, content)
             magnitudes = expected
             if case.relative_to == "sums":
-                magnitudes = _reference(*_model(case, seeds, absolute=True))
+                magnitudes = _reference(case, *_model(case, seeds, absolute=True))
         except (RuntimeError, ValueError) as error:
             if len(seeds) > 1:
                 return [failure for seed in seeds for failure in check(case, [seed], devices)]
@@ -76,9 +76,9 @@ def _model(case: Case, seeds: list[int], absolute: bool = False) -> tuple[Model,
     return model, model.content()
 
 
-def _reference(model: Model, content: bytes) -> list[list[np.ndarray]]:
+def _reference(case: Case, model: Model, content: bytes) -> list[list[np.ndarray]]:
     """LiteRT's outputs of every sample."""
-    reference = Reference(content)
+    reference = Reference(content, case.optimized)
     return [reference.run(*(values[i] for values in model.values)) for i in range(SAMPLES)]
 
 

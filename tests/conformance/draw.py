@@ -33,6 +33,7 @@ class Case:
     arithmetic: str
     function: Callable[[Draw], None]
     relative_to: str  # what 1e-6 of floats refers to: "value" or "sums"
+    optimized: bool  # compared with the kernels that LiteRT has by default
 
     @property
     def name(self) -> str:
@@ -42,12 +43,15 @@ class Case:
 CASES: dict[tuple[str, str], Case] = {}
 
 
-def case(op: str, *arithmetics: str, relative_to: str = "value"):
-    """Decorator: this function draws configurations of a TFLite op in these arithmetics."""
+def case(op: str, *arithmetics: str, relative_to: str = "value", optimized: bool = False):
+    """Decorator: this function draws configurations of a TFLite op in these arithmetics.
+
+    optimized: where LiteRT has no reference kernel, or a wrong one, its default kernels are the truth.
+    """
 
     def register(function: Callable[[Draw], None]) -> Callable[[Draw], None]:
         for arithmetic in arithmetics:
-            CASES[op, arithmetic] = Case(op, arithmetic, function, relative_to)
+            CASES[op, arithmetic] = Case(op, arithmetic, function, relative_to, optimized)
         return function
 
     return register

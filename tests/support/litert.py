@@ -7,12 +7,16 @@ from ai_edge_litert.interpreter import Interpreter, OpResolverType
 
 
 class Reference:
-    """One model in LiteRT's reference kernels (BUILTIN_REF), loaded once."""
+    """One model in LiteRT's reference kernels (BUILTIN_REF), loaded once.
 
-    def __init__(self, content: bytes) -> None:
+    optimized: in the kernels that LiteRT has by default, for ops of which it has no reference kernel.
+    """
+
+    def __init__(self, content: bytes, optimized: bool = False) -> None:
+        kernels = "BUILTIN_WITHOUT_DEFAULT_DELEGATES" if optimized else "BUILTIN_REF"
         self.interpreter = Interpreter(
             model_content=content,
-            experimental_op_resolver_type=OpResolverType.BUILTIN_REF,
+            experimental_op_resolver_type=OpResolverType[kernels],
             num_threads=1,
         )
         self.interpreter.allocate_tensors()

@@ -1,4 +1,4 @@
-/* Relu and Relu6 as ops of their own. int8: the input's scale is brought to the output's, then clamped (TFLite's
+/* Relu, Relu6 and ReluN1To1 as ops of their own. int8: the input's scale is brought to the output's, then clamped (TFLite's
  * reference ReluX). */
 #include "../requantize.h"
 #include "checks.h"
@@ -60,4 +60,9 @@ bool qb_prepare_RELU(qb_builder *builder, qb_step *step)
 bool qb_prepare_RELU6(qb_builder *builder, qb_step *step)
 {
     return prepare(builder, step, QB_ACT_RELU6);
+}
+
+bool qb_prepare_RELU_N1_TO_1(qb_builder *builder, qb_step *step)
+{
+    return prepare(builder, step, QB_ACT_RELU_N1_TO_1);
 }

@@ -75,3 +75,12 @@ qb_range_s8 qb_activation_range_s8(uint8_t activation, const qb_tensor *out)
         .max = qb_quantize_s8(real.max, out->scales[0], out->zero_point),
     };
 }
+
+qb_range_s8 qb_activation_range_s16(uint8_t activation, const qb_tensor *out)
+{
+    const qb_range_f32 real = qb_activation_range_f32(activation);
+    return (qb_range_s8){
+        .min = qb_quantize(real.min, out->scales[0], 0, INT16_MIN, INT16_MAX),
+        .max = qb_quantize(real.max, out->scales[0], 0, INT16_MIN, INT16_MAX),
+    };
+}

@@ -44,6 +44,9 @@ qb_range_f32 qb_activation_range_f32(uint8_t activation);
  * (CalculateActivationRangeQuantized). */
 qb_range_s8 qb_activation_range_s8(uint8_t activation, const qb_tensor *out);
 
+/* The same for an output that is QB_S16, whose zero point is 0. */
+qb_range_s8 qb_activation_range_s16(uint8_t activation, const qb_tensor *out);
+
 static inline float qb_clamp_f32(float value, qb_range_f32 range)
 {
     return value < range.min ? range.min : value > range.max ? range.max : value;

@@ -1,196 +1,229 @@
-/* Add, Sub, Mul with broadcasting. out[i] = activation(a[i] ∘ b[i]); a dimension of length 1 is repeated.
+/* Add, Sub, Mul, Div with broadcasting and a fused activation. out = activation(a ∘ b).
  *
- * int8 as TFLite's reference kernels: Add and Sub bring both operands to a common scale, 20 bits up; Mul rescales the
- * product of the centred operands.
+ * Quantized as TFLite's reference kernels: Add and Sub bring both operands to a common scale, 20 bits up (15 for
+ * int16); Mul rescales the product of the centred operands; Div multiplies by a fixed-point reciprocal. Integers wrap
+ * around; what an integer divided by 0 gives is 0.
  */
-#include <stddef.h>
-
-#include "../requantize.h"
+#include "broadcast.h"
 #include "checks.h"
+#include "fixed_exp.h"
 
-/* One operand per input: how far apart its elements lie along each dimension of the output, 0 where it repeats. */
 typedef struct operand {
-    size_t strides[QB_MAX_RANK];
     int32_t zero_point;
     qb_multiplier rescale; /* Add, Sub: to the common scale */
 } operand;
 
 typedef struct elementwise {
-    int rank;
-    size_t dims[QB_MAX_RANK];
+    qb_broadcast broadcast;
     operand a, b;
+    int common_scale_bits;
     int32_t out_zero_point;
     qb_multiplier out_rescale;
     qb_range_f32 range_f32;
-    qb_range_s8 range_s8;
-    size_t element_size;
-    /* Computes the innermost dimension. */
-    void (*row)(const struct elementwise *op, const void *a, const void *b, void *out);
+    qb_range_s8 range;            /* quantized */
+    int64_t int_min, int_max;     /* integers that stand for themselves */
+    qb_row_fn row;
 } elementwise;
 
-enum { COMMON_SCALE_BITS = 20 };
-
-static int32_t to_common_scale(const operand *operand, int8_t value)
+static int32_t to_common_scale(const elementwise *op, const operand *operand, int32_t value)
 {
-    return qb_multiply((value - operand->zero_point) * (1 << COMMON_SCALE_BITS), operand->rescale);
+    return qb_multiply(qb_shift_left(value - operand->zero_point, op->common_scale_bits), operand->rescale);
 }
 
-static int8_t to_output(const elementwise *op, int32_t value)
+static int32_t clamp_output(const elementwise *op, int32_t rescaled)
 {
-    const int32_t rescaled = qb_multiply(value, op->out_rescale);
-    return qb_clamp_s8(qb_add_wrapping(rescaled, op->out_zero_point), op->range_s8);
+    return qb_clamp(qb_add_wrapping(rescaled, op->out_zero_point), op->range.min, op->range.max);
 }
 
-#define DEFINE_ROW(name, type, expression)                                                                   \
-    static void name(const elementwise *op, const void *a_row, const void *b_row, void *out_row)             \
-    {                                                                                                        \
-        const type *a = a_row;                                                                               \
-        const type *b = b_row;                                                                               \
-        type *out = out_row;                                                                                 \
-        const size_t a_step = op->a.strides[op->rank - 1];                                                   \
-        const size_t b_step = op->b.strides[op->rank - 1];                                                   \
-        for (size_t i = 0; i < op->dims[op->rank - 1]; i++, a += a_step, b += b_step) out[i] = (expression); \
+static int32_t add(const elementwise *op, int32_t a, int32_t b)
+{
+    const int32_t sum = qb_add_wrapping(to_common_scale(op, &op->a, a), to_common_scale(op, &op->b, b));
+    return clamp_output(op, qb_multiply(sum, op->out_rescale));
+}
+
+static int32_t sub(const elementwise *op, int32_t a, int32_t b)
+{
+    const int32_t negated = (int32_t)(0u - (uint32_t)to_common_scale(op, &op->b, b));
+    return clamp_output(op, qb_multiply(qb_add_wrapping(to_common_scale(op, &op->a, a), negated), op->out_rescale));
+}
+
+static int32_t mul(const elementwise *op, int32_t a, int32_t b)
+{
+    return clamp_output(op, qb_multiply((a - op->a.zero_point) * (b - op->b.zero_point), op->out_rescale));
+}
+
+/* The quotient is shifted up as far as it goes before it is rescaled (TFLite's DivElementwise). */
+static int32_t div(const elementwise *op, int32_t a, int32_t b)
+{
+    const int32_t divisor = b - op->b.zero_point;
+    const int32_t dividend = divisor < 0 ? op->a.zero_point - a : a - op->a.zero_point;
+    if (divisor == 0) return clamp_output(op, 0);
+    const qb_reciprocal reciprocal = qb_reciprocal_of_sum(divisor < 0 ? -divisor : divisor);
+    const int bits_over_unit = reciprocal.bits_over_unit + 31 - QB_EXP_SUM_INTEGER_BITS; /* of an integer */
+    const int headroom = __builtin_clrsb(dividend);
+    const int32_t quotient = qb_doubling_high_mul(qb_shift_left(dividend, headroom), reciprocal.value);
+    const int right = headroom + bits_over_unit - op->out_rescale.shift;
+    const int32_t product = qb_doubling_high_mul(quotient, op->out_rescale.multiplier);
+    if (right < 0) return clamp_output(op, qb_shift_left(product, -right & 31));
+    return clamp_output(op, right > 31 ? 0 : qb_rounding_shift_right(product, right));
+}
+
+static int64_t clamp_int(const elementwise *op, int64_t value)
+{
+    return value < op->int_min ? op->int_min : value > op->int_max ? op->int_max : value;
+}
+
+static int64_t wrapping_add(int64_t a, int64_t b)
+{
+    return (int64_t)((uint64_t)a + (uint64_t)b);
+}
+
+static int64_t wrapping_mul(int64_t a, int64_t b)
+{
+    return (int64_t)((uint64_t)a * (uint64_t)b);
+}
+
+static int64_t wrapping_negative(int64_t a)
+{
+    return (int64_t)(0u - (uint64_t)a);
+}
+
+static int64_t divide(int64_t a, int64_t b)
+{
+    return b == 0 ? 0 : b == -1 ? wrapping_negative(a) : a / b;
+}
+
+#define ROW(name, type, expression) QB_BINARY_ROW(name, elementwise, type, type, expression)
+
+ROW(add_f32, float, qb_clamp_f32(a + b, op->range_f32))
+ROW(sub_f32, float, qb_clamp_f32(a - b, op->range_f32))
+ROW(mul_f32, float, qb_clamp_f32(a * b, op->range_f32))
+ROW(div_f32, float, qb_clamp_f32(a / b, op->range_f32))
+ROW(add_s8, int8_t, add(op, a, b))
+ROW(sub_s8, int8_t, sub(op, a, b))
+ROW(mul_s8, int8_t, mul(op, a, b))
+ROW(div_s8, int8_t, div(op, a, b))
+ROW(add_s16, int16_t, add(op, a, b))
+ROW(sub_s16, int16_t, sub(op, a, b))
+ROW(mul_s16, int16_t, mul(op, a, b))
+ROW(add_s32, int32_t, clamp_int(op, (int32_t)wrapping_add(a, b)))
+ROW(sub_s32, int32_t, clamp_int(op, (int32_t)wrapping_add(a, wrapping_negative(b))))
+ROW(mul_s32, int32_t, clamp_int(op, (int32_t)wrapping_mul(a, b)))
+ROW(div_s32, int32_t, clamp_int(op, (int32_t)divide(a, b)))
+ROW(add_s64, int64_t, clamp_int(op, wrapping_add(a, b)))
+ROW(sub_s64, int64_t, clamp_int(op, wrapping_add(a, wrapping_negative(b))))
+ROW(mul_s64, int64_t, clamp_int(op, wrapping_mul(a, b)))
+ROW(div_s64, int64_t, clamp_int(op, divide(a, b)))
+
+/* One op's rows by dtype; NULL where TFLite has none. */
+typedef struct rows {
+    qb_row_fn f32, s8, s16, s32, s64;
+} rows;
+
+static qb_row_fn row_for(const rows *rows, uint8_t dtype)
+{
+    switch (dtype) {
+    case QB_F32: return rows->f32;
+    case QB_S8: return rows->s8;
+    case QB_S16: return rows->s16;
+    case QB_S32: return rows->s32;
+    case QB_S64: return rows->s64;
+    default: return NULL;
     }
+}
 
-DEFINE_ROW(add_f32, float, qb_clamp_f32(*a + *b, op->range_f32))
-DEFINE_ROW(sub_f32, float, qb_clamp_f32(*a - *b, op->range_f32))
-DEFINE_ROW(mul_f32, float, qb_clamp_f32((*a) * (*b), op->range_f32))
-DEFINE_ROW(add_s8, int8_t, to_output(op, to_common_scale(&op->a, *a) + to_common_scale(&op->b, *b)))
-DEFINE_ROW(sub_s8, int8_t, to_output(op, to_common_scale(&op->a, *a) - to_common_scale(&op->b, *b)))
-DEFINE_ROW(mul_s8, int8_t, to_output(op, (*a - op->a.zero_point) * (*b - op->b.zero_point)))
-
-/* Walks all rows of the output, the offsets of a and b along with them. */
 static void run(const qb_step *step)
 {
     const elementwise *op = step->state;
-    const char *a = step->in[0]->data, *b = step->in[1]->data;
-    char *out = step->out[0]->data;
-    const size_t row_size = op->dims[op->rank - 1] * op->element_size;
-    size_t at[QB_MAX_RANK] = {0};
-    size_t a_offset = 0, b_offset = 0;
-    for (size_t done = 0; done < step->out[0]->size; done += row_size) {
-        op->row(op, a + a_offset * op->element_size, b + b_offset * op->element_size, out + done);
-        for (int d = op->rank - 2; d >= 0; d--) {
-            a_offset += op->a.strides[d];
-            b_offset += op->b.strides[d];
-            if (++at[d] < op->dims[d]) break;
-            a_offset -= op->a.strides[d] * at[d];
-            b_offset -= op->b.strides[d] * at[d];
-            at[d] = 0;
-        }
-    }
+    qb_broadcast_run(step, &op->broadcast, op->row, op);
 }
 
-/* Strides of an input against the output's dimensions, aligned at the innermost. */
-static bool set_strides(qb_builder *builder, const qb_step *step, const qb_tensor *in, size_t *strides)
+static void set_ranges(const qb_step *step, elementwise *op)
 {
-    const qb_tensor *out = step->out[0];
-    size_t stride = 1;
-    for (int i = in->rank - 1, o = out->rank - 1; i >= 0; i--, o--) {
-        if (o < 0 || (in->dims[i] != out->dims[o] && in->dims[i] != 1)) {
-            return qb_refuse(builder, step, "the shape of '%s' does not broadcast to the output's", in->name);
-        }
-        strides[o] = in->dims[i] == 1 ? 0 : stride;
-        stride *= (size_t)in->dims[i];
-    }
-    return true;
+    const uint8_t activation = step->node->activation, dtype = step->out[0]->dtype;
+    op->range_f32 = qb_activation_range_f32(activation);
+    if (dtype == QB_S8) op->range = qb_activation_range_s8(activation, step->out[0]);
+    if (dtype == QB_S16) op->range = qb_activation_range_s16(activation, step->out[0]);
+    op->int_min = isinf(op->range_f32.min) ? INT64_MIN : (int64_t)op->range_f32.min;
+    op->int_max = isinf(op->range_f32.max) ? INT64_MAX : (int64_t)op->range_f32.max;
 }
 
-/* Every dimension of the output is that of one of the inputs, not longer than both. */
-static bool check_output_shape(qb_builder *builder, const qb_step *step, const elementwise *op)
+static elementwise *prepare(qb_builder *builder, qb_step *step, const rows *rows, const char *kernel)
 {
-    const qb_tensor *out = step->out[0];
-    for (int d = 0; d < out->rank; d++) {
-        if (out->dims[d] != 1 && op->a.strides[d] == 0 && op->b.strides[d] == 0) {
-            return qb_refuse(builder, step, "the output is larger than both inputs");
-        }
+    if (!qb_check_counts(builder, step, 2, 2)) return NULL;
+    const qb_tensor *a = step->in[0], *b = step->in[1], *out = step->out[0];
+    if (!qb_check_dtype(builder, step, a, out->dtype) || !qb_check_dtype(builder, step, b, out->dtype) ||
+        !qb_check_dtype(builder, step, out, out->dtype)) {
+        return NULL;
     }
-    return true;
+    elementwise *op = qb_alloc(builder, sizeof *op);
+    if (op == NULL || !qb_broadcast_prepare(builder, step, &op->broadcast)) return NULL;
+    op->row = row_for(rows, out->dtype);
+    if (op->row == NULL) {
+        qb_refuse(builder, step, "the op has no kernel for the dtype of '%s'", out->name);
+        return NULL;
+    }
+    op->a.zero_point = a->zero_point;
+    op->b.zero_point = b->zero_point;
+    op->out_zero_point = out->zero_point;
+    set_ranges(step, op);
+    step->state = op;
+    step->run = run;
+    step->kernel = kernel;
+    return op;
 }
 
-static bool set_shape(qb_builder *builder, const qb_step *step, elementwise *op)
+static bool quantized(const qb_step *step)
 {
-    const qb_tensor *out = step->out[0];
-    if (!set_strides(builder, step, step->in[0], op->a.strides) ||
-        !set_strides(builder, step, step->in[1], op->b.strides) || !check_output_shape(builder, step, op)) {
-        return false;
-    }
-    op->rank = out->rank;
-    for (int d = 0; d < out->rank; d++) op->dims[d] = (size_t)out->dims[d];
-    if (out->rank == 0 || (qb_same_shape(step->in[0], out) && qb_same_shape(step->in[1], out))) {
-        op->rank = 1;
-        op->dims[0] = out->count;
-        op->a.strides[0] = op->b.strides[0] = 1;
-    }
-    return true;
+    return step->out[0]->quant_count > 0;
 }
 
 /* Add and Sub: a common scale of twice the larger one, so that the sum of both cannot overflow. */
-static void set_sum_rescale(const qb_step *step, elementwise *op)
+static bool set_sum_rescale(const qb_step *step, elementwise *op)
 {
+    if (op == NULL) return false;
+    if (!quantized(step)) return true;
+    op->common_scale_bits = step->out[0]->dtype == QB_S16 ? 15 : 20;
     const float a = step->in[0]->scales[0], b = step->in[1]->scales[0];
     const double common = 2.0 * (a > b ? a : b);
     op->a.rescale = qb_quantize_multiplier(a / common);
     op->b.rescale = qb_quantize_multiplier(b / common);
-    op->out_rescale = qb_quantize_multiplier(common / ((1 << COMMON_SCALE_BITS) * (double)step->out[0]->scales[0]));
-}
-
-/* Mul: the factor is computed in f32, as TFLite does. */
-static void set_product_rescale(const qb_step *step, elementwise *op)
-{
-    const float factor = step->in[0]->scales[0] * step->in[1]->scales[0] / step->out[0]->scales[0];
-    op->out_rescale = qb_quantize_multiplier(factor);
-}
-
-static elementwise *prepare(qb_builder *builder, qb_step *step)
-{
-    if (!qb_check_counts(builder, step, 2, 2) || !qb_check_elementary(builder, step) ||
-        !qb_check_dtype(builder, step, step->in[1], step->in[0]->dtype)) {
-        return NULL;
-    }
-    elementwise *op = qb_alloc(builder, sizeof *op);
-    if (op == NULL || !set_shape(builder, step, op)) return NULL;
-    const uint8_t activation = step->node->activation;
-    if (step->in[0]->dtype == QB_S8) {
-        op->a.zero_point = step->in[0]->zero_point;
-        op->b.zero_point = step->in[1]->zero_point;
-        op->out_zero_point = step->out[0]->zero_point;
-        op->range_s8 = qb_activation_range_s8(activation, step->out[0]);
-    }
-    op->range_f32 = qb_activation_range_f32(activation);
-    op->element_size = step->in[0]->dtype == QB_S8 ? sizeof(int8_t) : sizeof(float);
-    step->state = op;
-    step->run = run;
-    step->kernel = step->in[0]->dtype == QB_S8 ? "elementwise_s8" : "elementwise_f32";
-    return op;
+    const double unit = (double)(1 << op->common_scale_bits);
+    op->out_rescale = qb_quantize_multiplier(common / (unit * (double)step->out[0]->scales[0]));
+    return true;
 }
 
 bool qb_prepare_ADD(qb_builder *builder, qb_step *step)
 {
-    elementwise *op = prepare(builder, step);
-    if (op == NULL) return false;
-    const bool quantized = step->in[0]->dtype == QB_S8;
-    if (quantized) set_sum_rescale(step, op);
-    op->row = quantized ? add_s8 : add_f32;
-    return true;
+    static const rows rows = {add_f32, add_s8, add_s16, add_s32, add_s64};
+    return set_sum_rescale(step, prepare(builder, step, &rows, "add"));
 }
 
 bool qb_prepare_SUB(qb_builder *builder, qb_step *step)
 {
-    elementwise *op = prepare(builder, step);
+    static const rows rows = {sub_f32, sub_s8, sub_s16, sub_s32, sub_s64};
+    return set_sum_rescale(step, prepare(builder, step, &rows, "sub"));
+}
+
+/* The factors of Mul and Div are computed in f32, as TFLite does. */
+bool qb_prepare_MUL(qb_builder *builder, qb_step *step)
+{
+    static const rows rows = {mul_f32, mul_s8, mul_s16, mul_s32, mul_s64};
+    elementwise *op = prepare(builder, step, &rows, "mul");
     if (op == NULL) return false;
-    const bool quantized = step->in[0]->dtype == QB_S8;
-    if (quantized) set_sum_rescale(step, op);
-    op->row = quantized ? sub_s8 : sub_f32;
+    if (!quantized(step)) return true;
+    const float factor = step->in[0]->scales[0] * step->in[1]->scales[0] / step->out[0]->scales[0];
+    op->out_rescale = qb_quantize_multiplier(factor);
     return true;
 }
 
-bool qb_prepare_MUL(qb_builder *builder, qb_step *step)
+bool qb_prepare_DIV(qb_builder *builder, qb_step *step)
 {
-    elementwise *op = prepare(builder, step);
+    static const rows rows = {div_f32, div_s8, NULL, div_s32, div_s64};
+    elementwise *op = prepare(builder, step, &rows, "div");
     if (op == NULL) return false;
-    const bool quantized = step->in[0]->dtype == QB_S8;
-    if (quantized) set_product_rescale(step, op);
-    op->row = quantized ? mul_s8 : mul_f32;
+    if (!quantized(step)) return true;
+    const float factor = step->in[0]->scales[0] / (step->in[1]->scales[0] * step->out[0]->scales[0]);
+    op->out_rescale = qb_quantize_multiplier(factor);
     return true;
 }

@@ -65,3 +65,39 @@ qb_reciprocal qb_reciprocal_of_sum(int32_t sum)
         .bits_over_unit = QB_EXP_SUM_INTEGER_BITS - leading_zeros,
     };
 }
+
+/* sum = r · 2^e with r near √½ from both sides: r in Q0.31, e as Q6.25 less what r stands for. */
+typedef struct normalized {
+    int32_t fraction, exponent;
+} normalized;
+
+static normalized normalize(int32_t sum)
+{
+    const int32_t sqrt_half = 1518500250, quarter = 1 << 23; /* Q0.31, Q6.25 */
+    const int zeros = __builtin_clz((uint32_t)sum);
+    const int32_t high = saturating_shift_left(mul(saturating_shift_left(sum, zeros - 1), sqrt_half), 1);
+    const int32_t high_exponent = saturating_shift_left(QB_EXP_SUM_INTEGER_BITS - zeros, 25) + quarter;
+    const int headroom = __builtin_clz((uint32_t)mul(sum, sqrt_half)) - 1;
+    const int32_t low = saturating_shift_left(sum, headroom);
+    const int32_t low_exponent = saturating_shift_left(QB_EXP_SUM_INTEGER_BITS - headroom, 25) - quarter;
+    return (normalized){
+        .fraction = high < low ? high : low,
+        .exponent = high_exponent > low_exponent ? high_exponent : low_exponent,
+    };
+}
+
+/* log(r) is a rational function of r around 2^-¼, log(2^e) is e · log(2). Constants in Q0.31. */
+int32_t qb_log_of_sum(int32_t sum)
+{
+    const int32_t log_2 = 1488522236, fourth_root_of_half = 1805811301;
+    const int32_t alpha_n = 117049297, alpha_d = 127690142, alpha_i = 1057819769, alpha_f = 638450708;
+    const normalized z = normalize(sum);
+    const int32_t r = z.fraction;
+    const int32_t mean = (int32_t)(((int64_t)r + fourth_root_of_half + 1) / 2);
+    const int32_t q = 2 * (r - fourth_root_of_half);
+    const int32_t square = mul(q, q);
+    const int32_t numerator = mul(q, r) + mul(mul(q, square), alpha_n);
+    const int32_t denominator = mul(mean, alpha_i + q + mul(alpha_d, square)) + mul(alpha_f, q); /* less 1 */
+    const int32_t log_r = mul(qb_rounding_shift_right(numerator, 6), one_over_one_plus(denominator));
+    return saturating_shift_left(mul(z.exponent, log_2) + log_r, 1); /* Q6.25 to Q5.26 */
+}

@@ -1,4 +1,5 @@
-/* Exponential and reciprocal in fixed point, exactly as gemmlowp's fixedpoint.h computes them for TFLite's softmax.
+/* Exponential, reciprocal and logarithm in fixed point, exactly as gemmlowp's fixedpoint.h and TFLite's common.h
+ * compute them for softmax and its logarithm.
  *
  * Qm.n: an int32 read as raw · 2^-n, with m integer bits. A product of Qa and Qb is a doubling high multiplication
  * and has a + b integer bits.
@@ -26,5 +27,8 @@ typedef struct qb_reciprocal {
 
 /* The reciprocal of a positive number in Q12.19. */
 qb_reciprocal qb_reciprocal_of_sum(int32_t sum);
+
+/* log(sum) in Q5.26 for a sum >= 1 in Q12.19. */
+int32_t qb_log_of_sum(int32_t sum);
 
 #endif
