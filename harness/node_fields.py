@@ -11,7 +11,7 @@ from collections.abc import Callable
 import numpy as np
 
 from harness.graph import Graph, Node
-from harness.ops.slices import Gather
+from harness.ops.slices import Gather, OneHot
 from harness.ops.windows import node_padding, window_attrs
 
 Fields = dict[str, object]  # field of node_record → value; an array field may be given short
@@ -77,6 +77,21 @@ def _block(_graph: Graph, node: Node) -> Fields:
 def _gather(graph: Graph, node: Node) -> Fields:
     axis, batch_dims = Gather.axes(node, *(tuple(graph.tensors[name].shape) for name in node.inputs))
     return {"axis": axis, "options": [batch_dims]}
+
+
+@fields("ResizeBilinear", "ResizeNearestNeighbor")
+def _resize(_graph: Graph, node: Node) -> Fields:
+    return {"options": [int(node.attrs.get(flag, False)) for flag in ("align_corners", "half_pixel_centers")]}
+
+
+@fields("BatchMatMul")
+def _batch_matmul(_graph: Graph, node: Node) -> Fields:
+    return {"options": [int(node.attrs.get(flag, False)) for flag in ("adj_x", "adj_y")]}
+
+
+@fields("OneHot")
+def _one_hot(graph: Graph, node: Node) -> Fields:
+    return {"axis": OneHot.axis(node, len(graph.tensors[node.inputs[0]].shape))}
 
 
 @fields("Concatenation")

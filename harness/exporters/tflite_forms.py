@@ -79,6 +79,14 @@ def _gather(graph: Graph, node: Node) -> dict[str, int]:
     return {"Axis": node.attrs.get("axis", 0), "BatchDims": node.attrs.get("batch_dims", 0)}
 
 
+def _batch_matmul(graph: Graph, node: Node) -> dict[str, bool]:
+    return {"AdjX": node.attrs.get("adj_x", False), "AdjY": node.attrs.get("adj_y", False)}
+
+
+def _one_hot(graph: Graph, node: Node) -> dict[str, int]:
+    return {"Axis": node.attrs.get("axis", -1)}
+
+
 def _block(graph: Graph, node: Node) -> dict[str, int]:
     return {"BlockSize": node.attrs["block"]}
 
@@ -121,6 +129,10 @@ FORMS: dict[str, Form] = {
     "Tile": Form("TILE", 2, "TileOptions"),
     "Gather": Form("GATHER", 4, "GatherOptions", _gather),
     "GatherNd": Form("GATHER_ND", 3, "GatherNdOptions"),
+    "ResizeNearestNeighbor": Form("RESIZE_NEAREST_NEIGHBOR", 3, "ResizeNearestNeighborOptions", _resize),
+    "BatchMatMul": Form("BATCH_MATMUL", 3, "BatchMatMulOptions", _batch_matmul),
+    "OneHot": Form("ONE_HOT", 1, "OneHotOptions", _one_hot),
+    "TopK": Form("TOPK_V2", 2, "TopKV2Options"),
     "DepthToSpace": Form("DEPTH_TO_SPACE", 1, "DepthToSpaceOptions", _block),
     "SpaceToDepth": Form("SPACE_TO_DEPTH", 1, "SpaceToDepthOptions", _block),
     "SpaceToBatchND": Form("SPACE_TO_BATCH_ND", 2),

@@ -7,6 +7,7 @@ import pytest
 
 from harness.errors import FormatError
 from harness.exporters import tflite
+from harness.graph import Tensor
 from harness.ops import OPS, node_macs, run_reference
 from tests.support.graphs import Builder, small_network
 
@@ -102,11 +103,35 @@ def mirror_pad(rng, b):
     return b.node("MirrorPad", b.input((3, 3, 4, 3)), b.const(paddings, "paddings"), mode=mode)
 
 
-def resize_bilinear(rng, b):
-    flags = dict.fromkeys([pick(rng, "align_corners", "half_pixel_centers", "neither")], True)
-    flags.pop("neither", None)
-    size = b.const(rng.integers(1, 17, 2).astype(np.int32), "size")
-    return b.node("ResizeBilinear", image(rng, b, 2), size, **flags)
+def resize(op):
+    def build(rng, b):
+        flags = dict.fromkeys([pick(rng, "align_corners", "half_pixel_centers", "neither")], True)
+        flags.pop("neither", None)
+        size = b.const(rng.integers(1, 17, 2).astype(np.int32), "size")
+        return b.node(op, image(rng, b, 2), size, **flags)
+
+    return build
+
+
+def batch_matmul(rng, b):
+    adj_x, adj_y = bool(rng.integers(2)), bool(rng.integers(2))
+    x = b.input((*pick(rng, (), (3,), (2, 1)), *((4, 5) if adj_x else (5, 4))), "x")
+    y = b.input((*pick(rng, (), (3,), (2, 3)), *((6, 4) if adj_y else (4, 6))), "y")
+    return b.node("BatchMatMul", x, y, adj_x=adj_x, adj_y=adj_y)
+
+
+def one_hot(rng, b):
+    indices, depth = b.const(rng.integers(-1, 5, (2, 3)), "indices"), b.const(np.int32(4), "depth")
+    return b.node(
+        "OneHot", indices, depth, b.input((), "on"), b.input((), "off"), axis=pick(rng, -1, 0, 1, 2)
+    )
+
+
+def top_k(rng, b):
+    values = b.node("TopK", b.input((3, 9)), b.const(rng.integers(1, 10, ()).astype(np.int32), "k"))
+    b.graph.tensors["places"] = Tensor("places", None, np.dtype(np.int32))
+    b.graph.nodes[-1].outputs.append("places")
+    return values
 
 
 def fused_resize(rng, b):
@@ -197,6 +222,11 @@ CASES = {
     "GatherNd": gather_nd,
     "SpaceToBatchND": space_to_batch,
     "BatchToSpaceND": batch_to_space,
+    "ResizeBilinear": resize("ResizeBilinear"),
+    "ResizeNearestNeighbor": resize("ResizeNearestNeighbor"),
+    "BatchMatMul": batch_matmul,
+    "OneHot": one_hot,
+    "TopK": top_k,
     "DepthToSpace": lambda rng, b: b.node("DepthToSpace", image(rng, b, 8), block=2),
     "SpaceToDepth": lambda rng, b: b.node("SpaceToDepth", b.input((2, 6, 3, 2)), block=3),
 }
@@ -204,7 +234,6 @@ NOT_IN_THE_RUNTIME = {
     "Div": binary("Div"),
     **{op: unary(op) for op in ("Logistic", "Tanh", "HardSwish")},
     "Gelu": gelu,
-    "ResizeBilinear": resize_bilinear,
     "FusedResizeAndPadConv2D": fused_resize,
 }
 

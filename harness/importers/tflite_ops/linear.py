@@ -44,10 +44,28 @@ def pool(op: str) -> Translator:
     return translate
 
 
+def batch_matmul(operator: Operator) -> Translation:
+    options = operator.options("BatchMatMulOptions")
+    flags = {} if options is None else {"adj_x": options.AdjX(), "adj_y": options.AdjY()}
+    return "BatchMatMul", operator.args(2), flags
+
+
+def transpose_conv(operator: Operator) -> Translation:
+    """TFLite puts the output's shape first and the images third."""
+    options = operator.required("TransposeConvOptions")
+    shape, weights, x, *bias = operator.args(3, 4)
+    target = operator.integers(shape, "the output's shape")
+    if len(target) != 4:
+        raise operator.error(f"has an output of shape {target}, expected rank 4")
+    return "TransposeConv2D", [x, weights, *bias], operator.window(options) | {"size": tuple(target[1:3])}
+
+
 OPERATORS = {
     "CONV_2D": convolution,
     "DEPTHWISE_CONV_2D": depthwise,
     "FULLY_CONNECTED": fully_connected,
+    "TRANSPOSE_CONV": transpose_conv,
+    "BATCH_MATMUL": batch_matmul,
     "AVERAGE_POOL_2D": pool("AveragePool2D"),
     "MAX_POOL_2D": pool("MaxPool2D"),
 }

@@ -76,3 +76,20 @@ def batch_to_space(draw: Draw) -> None:
     x, like = moved(draw, shape)
     inputs = [x, draw.const(block), draw.const(crops)]
     draw.operator("BATCH_TO_SPACE_ND", inputs, [draw.output(**like)], "BatchToSpaceNDOptions", 3)
+
+
+def resize(op: str, kind: str):
+    def draw_resize(draw: Draw) -> None:
+        shape = draw.shape(4, 4, 9)
+        x, like = moved(draw, shape)
+        size = draw.const([draw.integer(1, 17), draw.integer(1, 17)])
+        flags = draw.choice(({}, {"AlignCorners": True}, {"HalfPixelCenters": True}))
+        draw.operator(op, [x, size], [draw.output(**like)], kind, 3, **flags)
+
+    return draw_resize
+
+
+case("RESIZE_BILINEAR", "f32", "int8", "int16")(resize("RESIZE_BILINEAR", "ResizeBilinearOptions"))
+case("RESIZE_NEAREST_NEIGHBOR", "f32", "int8", "int16")(
+    resize("RESIZE_NEAREST_NEIGHBOR", "ResizeNearestNeighborOptions")
+)

@@ -199,3 +199,22 @@ def gather_nd(draw: Draw) -> None:
     else:
         indices = draw.const(draw.rng.integers(0, shape[:depth], picked), dtype)
     draw.operator("GATHER_ND", [x, indices], [draw.output(**like)], "GatherNdOptions", 3)
+
+
+@case("ONE_HOT", "f32", "int8", "int32", "int64", "bool")
+def one_hot(draw: Draw) -> None:
+    shape, depth = draw.shape(1, 3, 5), draw.integer(1, 6)
+    dtype, quant = draw.choice((np.int32, np.int64)), draw.quant()
+    indices = draw.input(shape, dtype, low=-1, high=depth)
+    values = [draw.const(draw.rng.integers(0, 100), draw.dtype, quant) for _ in range(2)]
+    inputs = [indices, draw.const(depth), *values]
+    options = {"Axis": draw.integer(-1, len(shape))}
+    draw.operator("ONE_HOT", inputs, [draw.output(draw.dtype, quant)], "OneHotOptions", **options)
+
+
+@case("TOPK_V2", "f32", "int8", "int32", "int64")
+def top_k(draw: Draw) -> None:
+    shape = draw.shape(1, 4, 20)
+    x, like = moved(draw, shape)
+    outputs = [draw.output(**like), draw.output(np.int32)]
+    draw.operator("TOPK_V2", [x, draw.const(draw.integer(1, shape[-1]))], outputs, "TopKV2Options", 2)
