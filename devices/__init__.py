@@ -11,15 +11,18 @@ import importlib
 import os
 import re
 import tomllib
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
+from urllib.parse import urlsplit
 
 import platformdirs
 
 from harness.errors import DeviceError, UsageError, unknown_name
 
 FOLDER = Path(__file__).parent
+ADDRESSED = ("ssh",)  # transports whose devices have an address, and that can `register` it
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 
 
@@ -156,12 +159,30 @@ def open_device(name: str) -> Device:
     entries = registry()
     if name not in entries:
         raise unknown_name("device", name, entries)
-    entry = entries[name]
+    return open_entry(entries[name])
+
+
+def open_entry(entry: Entry) -> Device:
+    """Opens the device of an entry, which need not be registered. Raises as `open_device`."""
     transport = entry.text("transport")
     known = sorted(path.stem for path in FOLDER.glob("*.py") if not path.stem.startswith("_"))
     if transport not in known:
         raise entry.wrong(str(unknown_name("transport", transport, known)))
     return importlib.import_module(f"devices.{transport}").open(entry)
+
+
+def register(address: str, options: dict[str, str], accept: Callable[[str], bool]) -> dict[str, object]:
+    """The settings of a new entry for `TRANSPORT://…`, made by the transport's own `register`.
+
+    options: further settings. accept: told the fingerprint of the device's key, where it has one, says
+    whether it is the right one. Raises UsageError, DeviceError.
+    """
+    parts = urlsplit(address)
+    if parts.scheme not in ADDRESSED or not parts.netloc:
+        known = " or ".join(f"{name}://…" for name in ADDRESSED)
+        raise UsageError(f"'{address}' is not an address of a device: write {known}")
+    settings = importlib.import_module(f"devices.{parts.scheme}").register(parts, options, accept)
+    return {"transport": parts.scheme} | settings
 
 
 def names() -> list[str]:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import re
 import time
+from pathlib import Path
 
 from devices import Core, DeviceInfo
 from harness.errors import DeviceError
 from harness.text import clean
 
+SCRIPT = Path(__file__).with_name("remote.sh")
 # ELF header of /bin/sh: e_ident[EI_CLASS] and e_machine (System V ABI, figure 4-4).
 ELF_ARCHS = {("02", "b700"): "aarch64", ("01", "2800"): "armv7", ("02", "3e00"): "x86_64"}
 MACHINES = {"aarch64": "aarch64", "armv7l": "armv7", "armv8l": "armv7", "x86_64": "x86_64"}

@@ -21,13 +21,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from devices import DeviceInfo, RunResult, checked_remote
-from devices._facts import describe, read_facts
+from devices._facts import SCRIPT, describe, read_facts
 from devices._transport import LOST_S, Stream, Transport
 from harness.errors import ConnectionLost, DeadlineError, DeviceError
 from harness.files import replacing
 from harness.text import clean
 
-SCRIPT = Path(__file__).with_name("remote.sh")
 SHORT_S = 60.0  # for commands that take moments
 HASHING_S = 900.0  # of the largest file on the slowest card
 GRACE_S = 10.0  # after a program's own deadline: to be killed, and for the news to come back

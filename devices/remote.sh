@@ -8,7 +8,7 @@
 #       of standard output is `TOKEN exit STATUS OOM_KILLS_BEFORE OOM_KILLS_AFTER` or
 #       `TOKEN deadline`.
 #   reap TOKEN    kills every process of this folder that has a QB_RUN beginning with TOKEN
-#   facts         what the device is and how it feels, as `name=value` lines
+#   facts [FOLDER]  what the device is and how it is now, as `name=value` lines; disk space is FOLDER's
 #
 # Names without a path are of the folder that this script lies in.
 
@@ -137,7 +137,7 @@ facts() {
     batteries
     say throttled "$(throttled)"
     say load "$(first /proc/loadavg)"
-    say disk "$(df -Pk . | tail -n 1)"
+    say disk "$(df -Pk "${1:-.}" | tail -n 1)"
     say seconds "$(date +%s)"
 }
 

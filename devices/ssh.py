@@ -23,9 +23,10 @@ import selectors
 import socket
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import SplitResult
 
 import paramiko
 
@@ -33,7 +34,7 @@ import devices
 from devices import Entry, _ssh_keys
 from devices._remote import RemoteDevice
 from devices._transport import BEAT_S, Stream
-from harness.errors import ConnectionLost, DeadlineError, DeviceError
+from harness.errors import ConnectionLost, DeadlineError, DeviceError, UsageError
 from harness.text import clean
 
 SETTINGS = ("host", "user", "port", "key", "jump", "host_key", "folder")
@@ -44,6 +45,8 @@ KEEPALIVE_S = 5.0  # between two questions to the other side
 DEAD_S = 15.0  # without an answer the connection is given up: TCP itself would wait for hours
 LOOK_S = 0.5  # between two looks at what arrives without data
 LEFT_OPEN_S = 1.0  # streams that some process holds open after the command's end are read for this long
+
+Accept = Callable[[str], bool]
 
 logging.getLogger("paramiko").setLevel(logging.CRITICAL)  # its errors arrive as exceptions
 
@@ -169,6 +172,31 @@ class SshTransport:
             if self._client and self._client.get_transport().is_active() and "closed" not in str(error):
                 raise DeviceError(f"cannot copy {remote}: {_said(error)}") from error
             raise
+
+
+def register(address: SplitResult, options: dict[str, str], accept: Accept) -> dict[str, object]:
+    """The settings of an entry for `ssh://user@host:port`; options: further ones, such as jump and key.
+
+    accept: told the fingerprint of the server's key, says whether it is the right one. Raises UsageError
+    where it is not, DeviceError where nobody answers.
+    """
+    try:
+        port, host = address.port, address.hostname
+    except ValueError as error:
+        raise UsageError(f"'{address.geturl()}': {error}") from error
+    if not host or address.password or address.path.strip("/") or address.query or address.fragment:
+        raise UsageError(f"'{address.geturl()}' is not of the form ssh://user@host:port")
+    settings: dict[str, object] = {"host": host} | ({"user": address.username} if address.username else {})
+    settings |= ({"port": port} if port else {}) | options
+    at = read_address(Entry("new device", settings, devices.user_file()))
+    transport = SshTransport(at)
+    try:
+        key = _ssh_keys.of_server(transport.socket(), CONNECT_S)
+    finally:
+        transport.close()
+    if not accept(_ssh_keys.fingerprint(key)):
+        raise UsageError(f"the host key of {at} is not accepted: nothing was sent to it or written")
+    return settings | {"host_key": _ssh_keys.written(key)}
 
 
 def open(entry: Entry) -> RemoteDevice:
