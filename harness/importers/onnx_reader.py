@@ -40,29 +40,22 @@ class Reader:
         if len(self.proto.node) > MAX_NODES:
             raise self.error(f"has {len(self.proto.node)} nodes; at most {MAX_NODES} are read")
         self.nodes = [step for node in self.proto.node for step in expanded(self._operation(node))]
-        self.initializers = {tensor.name: tensor for tensor in self.proto.initializer}
-        self.types = {v.name: v for v in (*self.proto.value_info, *self.proto.output, *self.proto.input)}
+        self.initializers = {self._name(tensor.name): tensor for tensor in self.proto.initializer}
+        listed = (*self.proto.value_info, *self.proto.output, *self.proto.input)
+        self.types = {self._name(value.name): value for value in listed}
         self.found: dict[str, Value] = {}
         names = {name for node in self.nodes for name in (node.name, *node.inputs, *node.outputs)}
-        self.graph_built = Graph(self._title(), {})
-        self.values = Values(
-            self.graph_built, names | self.types.keys(), GROWTH * self._bytes(size) + FREE_BYTES
-        )
+        self.graph_built = Graph(path.stem)
+        self.values = Values(self.graph_built, names | self.types.keys(), GROWTH * size + FREE_BYTES)
 
     def error(self, problem: str) -> FormatError:
         return FormatError(f"'{self.path}' {problem}")
 
-    def _title(self) -> str:
-        return self.path.stem
-
-    def _bytes(self, size: int) -> int:
-        """The file's size, with what it keeps beside itself."""
-        external = (t for t in self.proto.initializer if t.external_data)
-        beside = {
-            entry.value for tensor in external for entry in tensor.external_data if entry.key == "location"
-        }
-        files = (self.path.parent / name for name in beside if len(name) <= MAX_NAME and "\0" not in name)
-        return size + sum(file.stat().st_size for file in files if file.is_file())
+    def _name(self, name: str | bytes) -> str:
+        """A name that is fit for an error message; protobuf gives bytes where they are not UTF-8."""
+        if not isinstance(name, str) or len(name) > MAX_NAME or not name.isprintable():
+            raise self.error(f"has a name that cannot be one: {name[:80]!r}")
+        return name
 
     def _opset(self, model) -> int:
         versions = {entry.domain: entry.version for entry in model.opset_import}
@@ -78,8 +71,7 @@ class Reader:
 
     def _operation(self, node) -> Operation:
         for name in (node.op_type, node.name, *node.input, *node.output):
-            if len(name) > MAX_NAME or not name.isprintable():
-                raise self.error(f"has a node with the impossible name {name[:80]!r}")
+            self._name(name)
         if node.domain not in DOMAINS:
             raise self.error(
                 f"has op '{node.domain}.{node.op_type}' (node '{node.name}'), which is not ONNX's own"
@@ -163,7 +155,10 @@ class Reader:
                 )
                 error = UsageError if name in self.types else self.error
                 raise error(f"'{self.path}': node '{node.name}' ({node.op}) reads '{name}', {known}")
-            data = array(self.initializers[name], f"'{self.path}': constant '{name}'", self.path.parent)
+            stored = self.initializers[name]
+            data = array(stored, f"'{self.path}': constant '{name}'", self.path.parent)
+            if stored.external_data:
+                self.values.room += GROWTH * data.nbytes
             self.found[name] = self.values.constant(data, name)
         return self.found[name]
 

@@ -77,28 +77,31 @@ def _listed(tensor, what: str, dtype: np.dtype, shape: Shape) -> np.ndarray:
 def _external(tensor, what: str, folder: Path, expected: int) -> bytes:
     """Bytes beside the model, in a file of its own folder that no link leads out of."""
     entries = {entry.key: entry.value for entry in tensor.external_data}
-    location = entries.get("location", "")
-    if not location or len(location) > MAX_NAME or not location.isprintable():
-        raise FormatError(f"{what} does not say in which file its values are")
-    home, path = folder.resolve(), Path(location)
-    if path.is_absolute() or ".." in path.parts or not (folder / path).resolve().is_relative_to(home):
-        raise FormatError(f"{what} is kept in '{location}', outside of the model's folder: not read")
-    if not (folder / path).is_file():
-        raise FormatError(f"{what} is kept in '{location}', which is not beside the model")
     try:
-        offset, length = (int(entries.get(key, default)) for key, default in (("offset", 0), ("length", -1)))
-    except ValueError:
-        raise FormatError(f"{what} has an offset or length that is no number") from None
-    size = (folder / path).stat().st_size
-    length = expected if length == -1 else length
-    if offset < 0 or length != expected or offset + length > size:
-        raise FormatError(
-            f"{what} claims bytes {offset} to {offset + length} of '{location}', which has {size}; its shape "
-            f"takes {expected}"
-        )
-    try:
-        with (folder / path).open("rb") as file:
+        path = _beside(entries.get("location", ""), what, folder)
+        offset, length = int(entries.get("offset", 0)), int(entries.get("length", expected))
+        size = path.stat().st_size
+        if offset < 0 or length != expected or offset + length > size:
+            raise FormatError(
+                f"{what} claims bytes {offset} to {offset + length} of '{path.name}', which has {size}; its "
+                f"shape takes {expected}"
+            )
+        with path.open("rb") as file:
             file.seek(offset)
             return file.read(length)
+    except ValueError:
+        raise FormatError(f"{what} has an offset or length that is no number") from None
     except OSError as error:
-        raise FormatError(f"{what} cannot be read from '{location}': {error.strerror}") from error
+        raise FormatError(f"{what} cannot be read from beside the model: {error.strerror}") from error
+
+
+def _beside(location: str | bytes, what: str, folder: Path) -> Path:
+    if not isinstance(location, str) or not 0 < len(location) <= MAX_NAME or not location.isprintable():
+        raise FormatError(f"{what} does not say in which file its values are")
+    path = folder / location
+    inside = path.resolve().is_relative_to(folder.resolve())
+    if Path(location).is_absolute() or ".." in Path(location).parts or not inside:
+        raise FormatError(f"{what} is kept in '{location}', outside of the model's folder: not read")
+    if not path.is_file():
+        raise FormatError(f"{what} is kept in '{location}', which is not beside the model")
+    return path

@@ -69,7 +69,7 @@ class Values:
         constants may take; a few bytes of a file could claim all the memory."""
         self.graph = graph
         self.where = ""  # the ONNX node that is being read: new names begin with it
-        self._room = room
+        self.room = room
         self._taken = set(taken)
         self._counts: dict[str, int] = {}
         self._unnamed: dict[str, Node] = {}  # tensor that no ONNX value is called after yet → its writer
@@ -106,8 +106,8 @@ class Values:
 
     def store(self, data: np.ndarray, name: str, quant: Quantization | None = None) -> str:
         """A constant tensor of the graph; FormatError where they take too much memory together."""
-        self._room -= data.nbytes
-        if self._room < 0:
+        self.room -= data.nbytes
+        if self.room < 0:
             raise FormatError(
                 f"node '{self.where}': the constants take too much memory for a file of this size"
             )

@@ -88,7 +88,7 @@ class Pad:
         x, pads = inputs[0], constant(inputs[1], "the padding")
         if pads.shape != (len(x.shape), 2) or pads.min() < 0:
             raise ValueError(f"padding {pads.tolist()} does not suit rank {len(x.shape)}")
-        return [(tuple(int(d + a + b) for d, (a, b) in zip(x.shape, pads, strict=True)), x.dtype)]
+        return [(tuple(d + sum(pair) for d, pair in zip(x.shape, pads.tolist(), strict=True)), x.dtype)]
 
     @staticmethod
     def reference(node, arrays):

@@ -7,12 +7,18 @@
 
     x int8 ── Dequantize ── MaxPool2D ── Quantize ── y int8    x int8 ── MaxPool2D ── Quantize ── y int8
 
-This is how ONNX writes quantized networks (QDQ). The second form is that of ops which cannot change the scale
-(`int8.SAME_SCALE`), where input and output have different ones.
+    x int8 ── Dequantize ── Slice ── y                         x int8 ── Slice ── Dequantize ── y
 
-Conditions: the runtime has the op in int8; every float value that it reads is dequantized from int8, or a
-constant bias; its output has one reader, the Quantize, and is not a graph output; a Softmax is quantized to
-scale 1/256 and zero point −128, as its kernel has it. Outputs change by the rounding inside of one op.
+    c int8 ── Dequantize ── BatchNorm ── y                     c f32 ── BatchNorm ── y
+
+This is how ONNX writes quantized networks (QDQ). The second form is that of ops which cannot change the scale
+(`int8.SAME_SCALE`), where input and output have different ones; the third, of ops that only move values; the
+last, of constants that an op without integer arithmetic reads.
+
+Conditions: the runtime has the op in int8 (not for the last); every float value that it reads is dequantized
+from int8, or a constant bias; its output has one reader, the Quantize, and is not a graph output; a Softmax is
+quantized to scale 1/256 and zero point −128, as its kernel has it; a Mean's zero point is a whole number in the
+output's scale too, since TFLite's kernel cuts off the rest. Outputs change by the rounding inside of one op.
 
 Formula (Jacob et al. 2018, §2.2):  the bias is int32 at scale s_x · s_w
 """
@@ -24,21 +30,28 @@ import numpy as np
 from harness.formats import runtime_ops
 from harness.graph import OPTIONAL, Graph, Node, Quantization
 from harness.passes._edit import Editor
-from harness.quantize.int8 import CONVERSIONS, FIXED_OUTPUTS, SAME_SCALE
+from harness.quantize.int8 import CONVERSIONS, FIXED_OUTPUTS, MOVING, SAME_SCALE
 from harness.quantize.weights import CHANNEL_AXIS
 
 INT8 = np.dtype(np.int8)
 BIAS_LIMIT = 2.0**31 - 1
+WHOLE = 1e-3  # of a step
 
 
 def run(graph: Graph) -> Graph:
     edit = Editor(graph)
     for node in edit.nodes():
-        if node.op in CONVERSIONS or "int8" not in _arithmetics(node) or len(node.outputs) != 1:
+        if node.op in CONVERSIONS or len(node.outputs) != 1 or not edit.is_float(*node.outputs):
+            continue
+        if "int8" not in _arithmetics(node):
+            if node.op not in CHANNEL_AXIS:
+                _expand_constants(edit, node)
             continue
         follower = edit.only_reader(node)
-        if follower is not None and follower.op == "Quantize" and edit.is_float(*node.outputs):
+        if follower is not None and follower.op == "Quantize":
             _fuse(edit, node, follower)
+        elif node.op in MOVING - {"Concatenation"} and not node.attrs.get("value"):
+            _move_stored(edit, node)
     return edit.finish()
 
 
@@ -53,7 +66,7 @@ def _fuse(edit: Editor, node: Node, follower: Node) -> None:
     if node.op in FIXED_OUTPUTS and not _equal(target, FIXED_OUTPUTS[node.op]):
         return
     before = _dequantizers(edit, node)
-    if before is None:
+    if before is None or (node.op == "Mean" and not _whole_zero_point(edit, node, before, target)):
         return
     bias = None
     if node.op in CHANNEL_AXIS and node.inputs[2:3] not in ([], [OPTIONAL]):
@@ -74,6 +87,36 @@ def _fuse(edit: Editor, node: Node, follower: Node) -> None:
         tensors[node.outputs[0]].dtype, tensors[node.outputs[0]].quant = INT8, first
     else:
         edit.absorb(node, follower)
+
+
+def _whole_zero_point(edit: Editor, node: Node, before: dict[str, Node], target: Quantization) -> bool:
+    source = edit.graph.tensors[before[node.inputs[0]].inputs[0]].quant
+    moved = float(source.zero_point[0]) * float(source.scale[0]) / float(target.scale[0])
+    return abs(moved - round(moved)) < WHOLE
+
+
+def _expand_constants(edit: Editor, node: Node) -> None:
+    for index, name in enumerate(node.inputs):
+        producer = edit.producer(name)
+        stored = edit.graph.tensors[producer.inputs[0]] if producer is not None else None
+        if producer is not None and producer.op == "Dequantize" and stored.is_const:
+            values = edit.graph.add_const(name, stored.quant.dequantize(stored.data))
+            edit.rewrite(
+                node, node.op, [*node.inputs[:index], values, *node.inputs[index + 1 :]], **node.attrs
+            )
+
+
+def _move_stored(edit: Editor, node: Node) -> None:
+    """The op moves the stored values, and they are dequantized after it."""
+    producer, output = edit.producer(node.inputs[0]), node.outputs[0]
+    if producer is None or producer.op != "Dequantize" or output in edit.graph.outputs:
+        return
+    stored = edit.graph.tensors[producer.inputs[0]]
+    if stored.is_const or stored.dtype != INT8:
+        return
+    moved = edit.add(node.op, f"{output}/int8", [stored.name, *node.inputs[1:]], **node.attrs)
+    edit.graph.tensors[moved].quant = stored.quant
+    edit.rewrite(node, "Dequantize", [moved])
 
 
 def _dequantizers(edit: Editor, node: Node) -> dict[str, Node] | None:

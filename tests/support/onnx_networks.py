@@ -112,7 +112,7 @@ class OnnxBuilder:
         self.channels[y] = sum(self.channels[part] for part in parts)
         return y
 
-    def classifier(self, x: str, classes: int = 10) -> str:
+    def classifier(self, x: str, classes: int = 100) -> str:
         x = self.node("Flatten", self.node("GlobalAveragePool", x), axis=1)
         weights = self.rng.normal(0, 0.1, (classes, self.channels[x]))
         operands = [self.const(weights), self.const(self.rng.normal(0, 0.1, classes))]
@@ -198,7 +198,7 @@ def squeezenet(b: OnnxBuilder, x: str) -> str:
         x = b.max_pool(x, 3, 2, ceil=1) if squeeze != 4 or x.startswith("/Relu") else x
         s = b.relu(b.conv(x, squeeze, 1))
         x = b.concat(b.relu(b.conv(s, expand, 1)), b.relu(b.conv(s, expand, 3)))
-    x = b.node("GlobalAveragePool", b.relu(b.conv(x, 10, 1)))
+    x = b.node("GlobalAveragePool", b.relu(b.conv(x, 100, 1)))
     return b.node("Flatten", x, axis=1)
 
 
@@ -243,8 +243,8 @@ def shufflenet_v2(b: OnnxBuilder, x: str) -> str:
         if b.opset >= 18
         else b.node("ReduceMean", b.relu(b.conv(x, 48, 1)), axes=[2, 3], keepdims=0)
     )
-    weights = b.const(b.rng.normal(0, 0.1, (10, 48)))
-    return b.node("Gemm", pooled, weights, b.const(b.rng.normal(0, 0.1, 10)), transB=1)
+    weights = b.const(b.rng.normal(0, 0.1, (100, 48)))
+    return b.node("Gemm", pooled, weights, b.const(b.rng.normal(0, 0.1, 100)), transB=1)
 
 
 NETWORKS: dict[str, Callable[[OnnxBuilder, str], str]] = {
