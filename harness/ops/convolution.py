@@ -20,7 +20,11 @@ def _check(node, x, weights, bias, channels_in, channels_out):
 
 @op("Conv2D")
 class Conv2D:
-    """y[n, i, j, o] = Σ x[n, i·s + ky·d, j·s + kx·d, c] · w[o, ky, kx, c] + b[o] (cross-correlation)."""
+    """y[n, i, j, o] = Σ x[n, i·s + ky·d, j·s + kx·d, c] · w[o, ky, kx, c] + b[o] (cross-correlation).
+
+    Weights with a fraction of the input's channels make that many groups: the outputs' first share reads the
+    first share of the input channels, and so on.
+    """
 
     defaults = WINDOW_DEFAULTS | {"activation": None}
 
@@ -28,15 +32,21 @@ class Conv2D:
     def infer(node, inputs):
         x, weights, bias = (*inputs, None)[:3]
         out_channels, *window, depth = weights.shape
-        _check(node, x, weights, bias, (x.shape[3], depth), out_channels)
+        groups = max(1, x.shape[-1] // depth)
+        _check(node, x, weights, bias, (x.shape[3], depth * groups), out_channels)
+        if out_channels % groups:
+            raise ValueError(f"{out_channels} output channels do not divide into {groups} groups")
         _, size = node_padding(node, x.shape[1:3], tuple(window))
         return [((x.shape[0], *size, out_channels), x.dtype)]
 
     @staticmethod
     def reference(node, arrays):
         x, weights, bias = (*arrays, None)[:3]
-        view = windows(node, x, weights.shape[1:3], 0.0)
-        y = np.tensordot(view, weights, axes=([3, 4, 5], [3, 1, 2])).astype(np.float32)
+        groups = x.shape[3] // weights.shape[3]
+        parts = zip(np.split(x, groups, axis=3), np.split(weights, groups), strict=True)
+        views = [(windows(node, part, w.shape[1:3], 0.0), w) for part, w in parts]
+        y = np.concatenate([np.tensordot(v, w, axes=([3, 4, 5], [3, 1, 2])) for v, w in views], axis=3)
+        y = y.astype(np.float32)
         return [activate(node, y if bias is None else y + bias)]
 
     @staticmethod

@@ -10,9 +10,9 @@ from harness.ops.activations import activate
 
 @op("FullyConnected")
 class FullyConnected:
-    """y = x · Wᵀ + b; x is flattened to (batch, in)."""
+    """y = x · Wᵀ + b; x is flattened to (batch, in), or keeps all its dimensions but the last."""
 
-    defaults = {"activation": None}
+    defaults = {"activation": None, "keep_dims": False}
 
     @staticmethod
     def infer(node, inputs):
@@ -22,12 +22,17 @@ class FullyConnected:
             raise ValueError(f"input {x.shape} does not divide into rows of {depth}")
         if bias is not None and tuple(bias.shape) != (outputs,):
             raise ValueError(f"bias has shape {bias.shape}, expected ({outputs},)")
-        return [((int(np.prod(x.shape)) // depth, outputs), x.dtype)]
+        if node.attrs.get("keep_dims") and x.shape[-1] != depth:
+            raise ValueError(f"input {x.shape} does not end in rows of {depth}")
+        rows = x.shape[:-1] if node.attrs.get("keep_dims") else (int(np.prod(x.shape)) // depth,)
+        return [((*rows, outputs), x.dtype)]
 
     @staticmethod
     def reference(node, arrays):
         x, weights, bias = (*arrays, None)[:3]
         y = x.reshape(-1, weights.shape[1]) @ weights.T
+        if node.attrs.get("keep_dims"):
+            y = y.reshape(*x.shape[:-1], -1)
         return [activate(node, y if bias is None else y + bias)]
 
     @staticmethod

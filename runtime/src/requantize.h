@@ -79,6 +79,15 @@ static inline int32_t qb_multiply(int32_t value, qb_multiplier factor)
     return qb_rounding_shift_right(qb_doubling_high_mul(qb_shift_left(value, left), factor.multiplier), right);
 }
 
+/* MultiplyByQuantizedMultiplier for sums of 64 bits: the multiplier rounded to 16 bits, the product once. The value
+ * has a magnitude under 2^47 and the factor a shift under 8. */
+static inline int64_t qb_multiply_s64(int64_t value, qb_multiplier factor)
+{
+    const int32_t reduced = factor.multiplier < 0x7FFF0000 ? (factor.multiplier + (1 << 15)) >> 16 : 0x7FFF;
+    const int total_shift = 15 - factor.shift;
+    return (value * reduced + (INT64_C(1) << (total_shift - 1))) >> total_shift;
+}
+
 /* AffineQuantize: real / scale + zero_point, rounded half away from zero and saturated to [low, high]. */
 static inline int32_t qb_quantize(float real, float scale, int32_t zero_point, int32_t low, int32_t high)
 {

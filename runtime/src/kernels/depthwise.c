@@ -15,6 +15,7 @@ bool qb_prepare_DEPTHWISE_CONV_2D(qb_builder *builder, qb_step *step)
                          s->out_c, w->name, w->dims[0], w->dims[3]);
     }
     s->multiplier = s->out_c / s->in_c;
-    return qb_linear_prepare(builder, step, op, 3, &qb_depthwise_reference) &&
-           qb_depthwise_prepare(builder, step, op);
+    s->group_c = 1;
+    if (!qb_linear_prepare(builder, step, op, 3, &qb_depthwise_reference)) return false;
+    return step->node->arithmetic == QB_ARITH_INT16 || qb_depthwise_prepare(builder, step, op);
 }

@@ -22,6 +22,7 @@ bool qb_prepare_FULLY_CONNECTED(qb_builder *builder, qb_step *step)
         .in_h = 1,
         .in_w = 1,
         .in_c = depth,
+        .group_c = depth,
         .out_h = 1,
         .out_w = 1,
         .out_c = out,
@@ -34,5 +35,6 @@ bool qb_prepare_FULLY_CONNECTED(qb_builder *builder, qb_step *step)
     };
     if (!qb_linear_prepare(builder, step, op, 0, &qb_fully_connected_reference)) return false;
     const bool f32 = step->node->arithmetic == QB_ARITH_F32;
+    if (step->node->arithmetic == QB_ARITH_INT16) return true;
     return (f32 ? qb_gemm_f32_prepare : qb_gemm_s8_prepare)(builder, step, op);
 }

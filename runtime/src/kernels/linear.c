@@ -56,17 +56,10 @@ static bool check_sums(qb_builder *builder, const qb_step *step, qb_linear *op, 
     return true;
 }
 
-static bool prepare_s8(qb_builder *builder, qb_step *step, qb_linear *op, int channel_axis)
+/* The factor that takes sums to the output's scale, by channel. */
+static bool set_factors(qb_builder *builder, const qb_step *step, qb_linear *op)
 {
     const qb_tensor *x = step->in[0], *w = step->in[1], *y = step->out[0];
-    if (!qb_check_elementary(builder, step)) return false;
-    op->weight_zero = w->zero_point;
-    if (!check_weights(builder, step, op, channel_axis) || !check_sums(builder, step, op, op->bias))
-        return false;
-    op->input_zero = x->zero_point;
-    op->output_zero = y->zero_point;
-    op->output_range = qb_activation_range_s8(step->node->activation, y);
-
     qb_multiplier *factors = qb_alloc(builder, (size_t)op->shape.out_c * sizeof *factors);
     if (factors == NULL) return false;
     /* TFLite multiplies in float for a fully connected layer with one scale and where the model is uint8
@@ -83,6 +76,51 @@ static bool prepare_s8(qb_builder *builder, qb_step *step, qb_linear *op, int ch
     return true;
 }
 
+static bool prepare_s8(qb_builder *builder, qb_step *step, qb_linear *op, int channel_axis)
+{
+    const qb_tensor *x = step->in[0], *w = step->in[1], *y = step->out[0];
+    if (!qb_check_elementary(builder, step)) return false;
+    op->weight_zero = w->zero_point;
+    if (!check_weights(builder, step, op, channel_axis) || !check_sums(builder, step, op, op->bias))
+        return false;
+    op->input_zero = x->zero_point;
+    op->output_zero = y->zero_point;
+    op->output_range = qb_activation_range_s8(step->node->activation, y);
+    return set_factors(builder, step, op);
+}
+
+/* Largest magnitude of an int64 bias: added to any sum it stays where qb_multiply_s64 can take it. */
+#define LARGEST_WIDE_BIAS (INT64_C(1) << 46)
+
+static bool check_wide_bias(qb_builder *builder, const qb_step *step, const qb_linear *op)
+{
+    if (qb_linear_depth(&op->shape) > (size_t)1 << 23) return qb_refuse(builder, step, "its sums can exceed 47 bits");
+    for (int32_t c = 0; op->wide_bias && c < op->shape.out_c; c++) {
+        const int64_t value = ((const int64_t *)op->bias)[c];
+        if (value < -LARGEST_WIDE_BIAS || value > LARGEST_WIDE_BIAS) {
+            return qb_refuse(builder, step, "the bias of output channel %d exceeds 46 bits", c);
+        }
+    }
+    return true;
+}
+
+static bool prepare_s16(qb_builder *builder, qb_step *step, qb_linear *op, int channel_axis)
+{
+    const qb_tensor *x = step->in[0], *y = step->out[0];
+    if (!qb_check_dtype(builder, step, x, QB_S16) || !qb_check_dtype(builder, step, y, QB_S16)) return false;
+    if (x->zero_point != 0 || y->zero_point != 0) {
+        return qb_refuse(builder, step, "int16 input and output must have the zero point 0");
+    }
+    op->wide_bias = op->bias != NULL && step->in[2]->dtype == QB_S64;
+    if (!check_weights(builder, step, op, channel_axis) || !check_wide_bias(builder, step, op)) return false;
+    op->output_range = qb_activation_range_s16(step->node->activation, y);
+    if (!set_factors(builder, step, op)) return false;
+    for (int32_t c = 0; c < op->shape.out_c; c++) {
+        if (op->factors[c].shift > 7) return qb_refuse(builder, step, "the output's scale is too small for its sums");
+    }
+    return true;
+}
+
 static bool prepare_hybrid(qb_builder *builder, qb_step *step, qb_linear *op, int channel_axis)
 {
     if (!check_weights(builder, step, op, channel_axis) || !check_sums(builder, step, op, NULL)) return false;
@@ -93,17 +131,27 @@ static bool prepare_hybrid(qb_builder *builder, qb_step *step, qb_linear *op, in
     return qb_reserve_scratch(builder, step, qb_hybrid_scratch(&op->shape));
 }
 
+static bool is_bias_dtype(uint8_t arithmetic, uint8_t dtype)
+{
+    switch (arithmetic) {
+    case QB_ARITH_INT8: return dtype == QB_S32;
+    case QB_ARITH_INT16: return dtype == QB_S32 || dtype == QB_S64;
+    default: return dtype == QB_F32;
+    }
+}
+
 /* The tensors that every arithmetic needs, and the bias. */
-static bool check_constants(qb_builder *builder, qb_step *step, qb_linear *op, uint8_t bias_dtype)
+static bool check_constants(qb_builder *builder, qb_step *step, qb_linear *op)
 {
     const qb_tensor *w = step->in[1], *bias = step->in_count == 3 ? step->in[2] : NULL;
     if (w->kind != QB_CONSTANT || w->count == 0)
         return qb_refuse(builder, step, "weights '%s' must be constants", w->name);
     op->weights = w->data;
     if (bias == NULL) return true;
-    if (bias->kind != QB_CONSTANT || bias->dtype != bias_dtype || bias->count != (size_t)op->shape.out_c) {
-        return qb_refuse(builder, step, "bias '%s' must be %d constants of dtype %s", bias->name,
-                         op->shape.out_c, bias_dtype == QB_S32 ? "int32" : "float32");
+    const bool fits = is_bias_dtype(step->node->arithmetic, bias->dtype) && bias->count == (size_t)op->shape.out_c;
+    if (bias->kind != QB_CONSTANT || !fits) {
+        return qb_refuse(builder, step, "bias '%s' must be %d constants of the arithmetic's dtype", bias->name,
+                         op->shape.out_c);
     }
     op->bias = bias->data;
     return true;
@@ -113,17 +161,18 @@ bool qb_linear_prepare(qb_builder *builder, qb_step *step, qb_linear *op, int ch
                        const struct qb_linear_reference *reference)
 {
     const qb_tensor *x = step->in[0], *w = step->in[1], *y = step->out[0];
-    const bool s8 = step->node->arithmetic == QB_ARITH_INT8;
-    if (!check_constants(builder, step, op, s8 ? QB_S32 : QB_F32)) return false;
+    const uint8_t arithmetic = step->node->arithmetic;
+    const bool f32 = arithmetic == QB_ARITH_F32 || arithmetic == QB_ARITH_HYBRID;
+    if (!check_constants(builder, step, op)) return false;
     op->range = qb_activation_range_f32(step->node->activation);
-    if (!s8 && (x->dtype != QB_F32 || y->dtype != QB_F32)) {
+    if (f32 && (x->dtype != QB_F32 || y->dtype != QB_F32)) {
         return qb_refuse(builder, step, "input and output must be float32");
     }
     op->reference = reference;
     step->kernel = reference->name;
     step->macs = (uint64_t)y->count * qb_linear_depth(&op->shape);
     step->state = op;
-    switch (step->node->arithmetic) {
+    switch (arithmetic) {
     case QB_ARITH_F32:
         step->run = qb_reference_f32;
         return w->dtype == QB_F32 || qb_refuse(builder, step, "weights '%s' must be float32", w->name);
@@ -131,7 +180,7 @@ bool qb_linear_prepare(qb_builder *builder, qb_step *step, qb_linear *op, int ch
         step->run = qb_reference_hybrid;
         return prepare_hybrid(builder, step, op, channel_axis);
     case QB_ARITH_INT8: step->run = qb_reference_s8; return prepare_s8(builder, step, op, channel_axis);
-    default: return qb_refuse(builder, step, "unknown arithmetic %d", step->node->arithmetic);
+    default: step->run = qb_reference_s16; return prepare_s16(builder, step, op, channel_axis);
     }
 }
 

@@ -4,11 +4,12 @@
  *     f32     y = clamp(b + Σ x·w), the sum in the order (filter row, filter column, input channel), each
  *             step one fused multiply-add
  *     int8    y = clamp(requantize(b + Σ (x − z_x)·(w − z_w)) + z_y), x and w in [-128, 127], int32 sums
+ *     int16   y = clamp(requantize(b + Σ x·w)), x in [-32768, 32767], int64 sums
  *     hybrid  x is quantized per sample at run time (hybrid.h), then
  *             y = clamp(float(Σ (q − z_x)·w) · (s_x·s_w[c]) + b[c]), each float operation rounded by itself
  *
- * Layouts: x and y NHWC; CONV_2D weights OHWI; DEPTHWISE_CONV_2D weights 1HWC; FULLY_CONNECTED weights
- * (out, in).
+ * Layouts: x and y NHWC; CONV_2D weights OHWI, I being the channels of a group; DEPTHWISE_CONV_2D weights 1HWC;
+ * FULLY_CONNECTED weights (out, in).
  */
 #ifndef QB_LINEAR_H
 #define QB_LINEAR_H
@@ -27,6 +28,7 @@ typedef struct qb_linear_shape {
     int32_t dilation_h, dilation_w;
     int32_t pad_top, pad_left;
     int32_t multiplier; /* depthwise: output channels per input channel; else 0 */
+    int32_t group_c;    /* input channels that an output channel sums over; depthwise: 1 */
 } qb_linear_shape;
 
 /* What prepare leaves for run (step->state). Arrays have one entry for each output channel. */
@@ -34,16 +36,17 @@ typedef struct qb_linear {
     qb_linear_shape shape;
     const struct qb_linear_reference *reference; /* the op's sums (reference.h) */
     const void *weights;             /* as in the file: float or int8 */
-    const void *bias;                /* float, or int32 for int8; NULL: none */
+    const void *bias;                /* float, int32 for int8, int32 or int64 for int16; NULL: none */
+    bool wide_bias;                  /* int16: the bias is int64 */
     qb_range_f32 range;              /* f32, hybrid: the fused activation */
     int32_t largest_sum;             /* int8, hybrid: a bound of the sums' magnitude, bias included */
     const float *weight_scales;      /* hybrid */
-    const qb_multiplier *factors;    /* int8: s_x·s_w / s_y */
+    const qb_multiplier *factors;    /* int8, int16: s_x·s_w / s_y */
     bool rounds_once;                /* int8: a fully connected layer, see qb_requantize */
     int32_t input_zero, output_zero; /* int8 */
     int32_t weight_zero;             /* int8: not 0 in files that were uint8 */
     int lowest_weight, highest_weight; /* int8, hybrid: as in the file */
-    qb_range_s8 output_range;        /* int8: the fused activation, quantized */
+    qb_range_s8 output_range;        /* int8, int16: the fused activation, quantized */
     const void *fast;                /* what a fast path packed; NULL where the reference runs */
 } qb_linear;
 
@@ -66,10 +69,30 @@ static inline int8_t qb_requantize(const qb_linear *op, int32_t channel, int32_t
     return qb_clamp_s8(qb_clamp(scaled, -32768, 32767) + op->output_zero, op->output_range);
 }
 
+/* value · factor, rounded once to nearest, ties up, for a magnitude under 2^47 and a shift under 8. The product has up
+ * to 78 bits: its upper and lower part are computed apart. */
+static inline int64_t qb_multiply_s64_rounding_once(int64_t value, qb_multiplier factor)
+{
+    const int right = 31 - factor.shift;
+    const int64_t upper = (value >> 16) * factor.multiplier, lower = (value & 0xFFFF) * factor.multiplier;
+    return (upper + ((lower + (INT64_C(1) << (right - 1))) >> 16)) >> (right - 16);
+}
+
+/* The int16 tail: LiteRT's reference kernels round the multiplier to 16 bits in convolutions, and have all of it in
+ * fully connected layers. */
+static inline int16_t qb_requantize_s16(const qb_linear *op, int32_t channel, int64_t sum)
+{
+    const qb_multiplier factor = op->factors[channel];
+    const int64_t scaled = op->rounds_once ? qb_multiply_s64_rounding_once(sum, factor) : qb_multiply_s64(sum, factor);
+    return (int16_t)(scaled < op->output_range.min   ? op->output_range.min
+                     : scaled > op->output_range.max ? op->output_range.max
+                                                     : scaled);
+}
+
 /* Input values one output sums over. */
 static inline size_t qb_linear_depth(const qb_linear_shape *s)
 {
-    return (size_t)s->filter_h * (size_t)s->filter_w * (size_t)(s->multiplier > 0 ? 1 : s->in_c);
+    return (size_t)s->filter_h * (size_t)s->filter_w * (size_t)s->group_c;
 }
 
 /* Values of one sample of the input. */

@@ -3,6 +3,7 @@
  * up as its uint8 kernel does. */
 #include <stddef.h>
 
+#include "../requantize.h"
 #include "checks.h"
 
 typedef struct pooling {
@@ -37,7 +38,7 @@ static void average_f32(const pooling *op, const void *image, void *pixel, int32
     }
 }
 
-/* sum / count to nearest, for a sum of int8 values; ties away from zero, or up. */
+/* sum / count to nearest, for a sum of integers; ties away from zero, or up. */
 static int32_t divide(int64_t sum, int64_t count, bool half_up)
 {
     const int64_t offset = half_up ? 128 : 0; /* the values as uint8: none is negative */
@@ -57,6 +58,21 @@ static void average_s8(const pooling *op, const void *image, void *pixel, int32_
             for (int32_t x = x0; x < x1; x++) sum += in[pixel_at(op, y, x) + (size_t)c];
         }
         out[c] = qb_clamp_s8(divide(sum, count, op->half_up), op->range_s8);
+    }
+}
+
+static void average_s16(const pooling *op, const void *image, void *pixel, int32_t y0, int32_t y1, int32_t x0,
+                        int32_t x1)
+{
+    const int16_t *in = image;
+    int16_t *out = pixel;
+    const int64_t count = (int64_t)(y1 - y0) * (x1 - x0);
+    for (int32_t c = 0; c < op->channels; c++) {
+        int64_t sum = 0;
+        for (int32_t y = y0; y < y1; y++) {
+            for (int32_t x = x0; x < x1; x++) sum += in[pixel_at(op, y, x) + (size_t)c];
+        }
+        out[c] = (int16_t)qb_clamp(divide(sum, count, false), op->range_s8.min, op->range_s8.max);
     }
 }
 
@@ -91,6 +107,23 @@ static void max_s8(const pooling *op, const void *image, void *pixel, int32_t y0
             }
         }
         out[c] = qb_clamp_s8(max, op->range_s8);
+    }
+}
+
+static void max_s16(const pooling *op, const void *image, void *pixel, int32_t y0, int32_t y1, int32_t x0,
+                    int32_t x1)
+{
+    const int16_t *in = image;
+    int16_t *out = pixel;
+    for (int32_t c = 0; c < op->channels; c++) {
+        int16_t max = INT16_MIN;
+        for (int32_t y = y0; y < y1; y++) {
+            for (int32_t x = x0; x < x1; x++) {
+                const int16_t value = in[pixel_at(op, y, x) + (size_t)c];
+                if (value > max) max = value;
+            }
+        }
+        out[c] = (int16_t)qb_clamp(max, op->range_s8.min, op->range_s8.max);
     }
 }
 
@@ -146,7 +179,7 @@ static bool check_shapes(qb_builder *builder, const qb_step *step)
         !axis_fits(in->dims[2], out->dims[2], node->filter_w, node->stride_w, node->pad_left, node->pad_right)) {
         return qb_refuse(builder, step, "filter, stride and padding do not lead from the input's size to the output's");
     }
-    if (in->dtype == QB_S8 && !qb_same_quantization(in, out)) {
+    if (in->dtype != QB_F32 && !qb_same_quantization(in, out)) {
         return qb_refuse(builder, step, "input and output are quantized differently");
     }
     return true;
@@ -176,9 +209,10 @@ static pooling *prepare(qb_builder *builder, qb_step *step)
         .pad_top = node->pad_top,
         .pad_left = node->pad_left,
         .range_f32 = qb_activation_range_f32(node->activation),
-        .element_size = in->dtype == QB_S8 ? sizeof(int8_t) : sizeof(float),
+        .element_size = in->size / in->count,
     };
     if (in->dtype == QB_S8) op->range_s8 = qb_activation_range_s8(node->activation, out);
+    if (in->dtype == QB_S16) op->range_s8 = qb_activation_range_s16(node->activation, out);
     step->state = op;
     step->run = run;
     return op;
@@ -188,10 +222,10 @@ bool qb_prepare_AVERAGE_POOL_2D(qb_builder *builder, qb_step *step)
 {
     pooling *op = prepare(builder, step);
     if (op == NULL) return false;
-    const bool quantized = step->in[0]->dtype == QB_S8;
-    op->reduce = quantized ? average_s8 : average_f32;
+    const uint8_t dtype = step->in[0]->dtype;
+    op->reduce = dtype == QB_S8 ? average_s8 : dtype == QB_S16 ? average_s16 : average_f32;
     op->half_up = step->node->options[0] == 1;
-    step->kernel = quantized ? "average_pool_s8" : "average_pool_f32";
+    step->kernel = dtype == QB_S8 ? "average_pool_s8" : dtype == QB_S16 ? "average_pool_s16" : "average_pool_f32";
     return true;
 }
 
@@ -199,8 +233,8 @@ bool qb_prepare_MAX_POOL_2D(qb_builder *builder, qb_step *step)
 {
     pooling *op = prepare(builder, step);
     if (op == NULL) return false;
-    const bool quantized = step->in[0]->dtype == QB_S8;
-    op->reduce = quantized ? max_s8 : max_f32;
-    step->kernel = quantized ? "max_pool_s8" : "max_pool_f32";
+    const uint8_t dtype = step->in[0]->dtype;
+    op->reduce = dtype == QB_S8 ? max_s8 : dtype == QB_S16 ? max_s16 : max_f32;
+    step->kernel = dtype == QB_S8 ? "max_pool_s8" : dtype == QB_S16 ? "max_pool_s16" : "max_pool_f32";
     return true;
 }

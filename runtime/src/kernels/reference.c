@@ -30,6 +30,27 @@ void qb_reference_s8(const qb_step *step)
     }
 }
 
+static int64_t bias_s16(const qb_linear *op, int32_t channel)
+{
+    if (op->bias == NULL) return 0;
+    return op->wide_bias ? ((const int64_t *)op->bias)[channel] : ((const int32_t *)op->bias)[channel];
+}
+
+void qb_reference_s16(const qb_step *step)
+{
+    const qb_linear *op = step->state;
+    const qb_linear_shape *s = &op->shape;
+    const int16_t *sample = step->in[0]->data;
+    int16_t *y = step->out[0]->data;
+    for (int32_t b = 0; b < s->batch; b++, sample += qb_linear_sample(s)) {
+        qb_position at = {0, 0, 0};
+        do {
+            const int64_t sum = bias_s16(op, at.channel) + op->reference->sum_s16(op, sample, &at);
+            *y++ = qb_requantize_s16(op, at.channel, sum);
+        } while (next(s, &at));
+    }
+}
+
 void qb_reference_f32(const qb_step *step)
 {
     const qb_linear *op = step->state;

@@ -14,18 +14,23 @@ typedef struct qb_position {
 /* Σ (x − zero)·(w − z_w) for one output value; `sample` is the sample's first input value. */
 typedef int32_t (*qb_sum_s8)(const qb_linear *op, const int8_t *sample, int32_t zero, const qb_position *at);
 
+/* Σ x·w */
+typedef int64_t (*qb_sum_s16)(const qb_linear *op, const int16_t *sample, const qb_position *at);
+
 /* start + Σ x·w, each step a fused multiply-add. */
 typedef float (*qb_sum_f32)(const qb_linear *op, const float *sample, float start, const qb_position *at);
 
 /* What the reference kernels of one op need of it, and their name for the profile. */
 typedef struct qb_linear_reference {
     qb_sum_s8 sum_s8; /* int8 and hybrid */
+    qb_sum_s16 sum_s16;
     qb_sum_f32 sum_f32;
     const char *name;
 } qb_linear_reference;
 
 /* step->run for each arithmetic, with the sums of the op's `reference`. */
 void qb_reference_s8(const qb_step *step);
+void qb_reference_s16(const qb_step *step);
 void qb_reference_f32(const qb_step *step);
 void qb_reference_hybrid(const qb_step *step);
 
