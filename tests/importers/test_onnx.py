@@ -10,6 +10,8 @@ from harness.errors import FormatError, UsageError
 from harness.importers import load
 from harness.ops import run_reference
 from harness.passes import turn_inputs
+from harness.quantize.calibrate import Range
+from harness.variants import VARIANTS
 from tests.importers.test_onnx_ops import imported, session
 from tests.support import runner
 from tests.support.float_networks import NETWORKS as IR_NETWORKS
@@ -262,3 +264,26 @@ def test_without_the_package_it_says_what_to_install(tmp_path, monkeypatch):
     (tmp_path / "m.onnx").write_bytes(b"x")
     with pytest.raises(UsageError, match=r"pip install 'quantbench\[onnx\]'"):
         load(tmp_path / "m.onnx")
+
+
+# --- variants ---
+
+
+def ranges_of(graph, x):
+    """Of every activation on one input."""
+    names = [*graph.inputs, *(name for node in graph.nodes for name in node.outputs)]
+    values = run_reference(graph, {"input": x}, names)
+    return {name: Range(float(v.min()), float(v.max())) for name, v in values.items()}
+
+
+@pytest.mark.parametrize("variant", ["hybrid", "int8"])
+@pytest.mark.parametrize("name", NETWORKS)
+def test_variants_of_a_float_network_run(name, variant, tmp_path):
+    graph, x, wanted = optimized(name, tmp_path)
+    graph, x = turn_inputs.run(graph), x.transpose(0, 2, 3, 1)
+    made = VARIANTS[variant].make(graph, ranges_of(graph, x))
+    source = made.tensors["input"].quant
+    (got,) = runner.predict(made, [x if source is None else source.quantize(x, np.int8)], tmp_path)
+    target = made.tensors[made.outputs[0]].quant
+    real = got if target is None else target.dequantize(got)
+    assert np.corrcoef(real.reshape(-1), wanted.reshape(-1))[0, 1] > 0.98
