@@ -8,6 +8,7 @@ from functools import partial
 
 from harness.errors import UsageError, unknown_name
 from harness.graph import Graph
+from harness.pack import arithmetic
 from harness.passes import dequantize_weights, quantize_weights
 from harness.quantize import hybrid, int8
 from harness.quantize.calibrate import Range
@@ -61,7 +62,7 @@ VARIANTS = {
 }
 DEFAULT = [name for name, kind in VARIANTS.items() if kind.by_default]
 
-AS_IT_IS = VariantKind("int8", False, lambda graph, _ranges: graph)
+AS_IT_IS = {name: VariantKind(name, False, lambda graph, _ranges: graph) for name in ("int8", "int16")}
 """A file that came quantized runs as it is; whether by training or afterwards it does not say."""
 
 
@@ -70,15 +71,18 @@ def kinds_of(source: Source, names: list[str] | None) -> dict[str, VariantKind]:
 
     Raises UsageError for an unknown name, or a variant that an already quantized file cannot become.
     """
+    known = VARIANTS | AS_IT_IS if source.quantized else VARIANTS
     for name in names or []:
-        if name not in VARIANTS:
-            raise unknown_name("variant", name, VARIANTS)
+        if name not in known:
+            raise unknown_name("variant", name, known)
     if not source.quantized:
         return {name: VARIANTS[name] for name in dict.fromkeys(names or DEFAULT)}
-    impossible = [name for name in names or [] if name != "int8"]
+    arithmetics = {arithmetic(source.graph, node) for node in source.graph.nodes}
+    own = "int16" if "int16" in arithmetics else "int8"
+    impossible = [name for name in names or [] if name != own]
     if impossible:
         raise UsageError(
-            f"model '{source.name}' is quantized already: it runs as int8 and cannot become "
+            f"model '{source.name}' is quantized already: it runs as {own} and cannot become "
             f"{', '.join(impossible)}; give the float model for those"
         )
-    return {"int8": AS_IT_IS}
+    return {own: AS_IT_IS[own]}

@@ -178,10 +178,12 @@ def test_many_random_and_real_inputs_give_the_reference_kernels_bytes(lab, tmp_p
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("name", "top1"), [("mobilenet_v2_1.0_224_quant", 0.866), ("tf2_mobilenet_v2_1.0_224_ptq", 0.868)]
+    ("name", "mean", "top1"),
+    [("mobilenet_v2_1.0_224_quant", 128, 0.874), ("tf2_mobilenet_v2_1.0_224_ptq", 127, 0.862)],
 )
-def test_mobilenet_v2_files_reach_their_accuracy(lab, tmp_path, name, top1):
-    how = "crop=0.875,resize=224,mean=127.5,std=127.5,labels+1"
+def test_mobilenet_v2_files_reach_the_reference_kernels_accuracy(lab, tmp_path, name, mean, top1):
+    """Pixels become inputs as they are. LiteRT's XNNPACK, which rounds otherwise, gets 0.866 and 0.868."""
+    how = f"crop=0.875,resize=224,mean={mean},std={128 if mean == 128 else 127.5},labels+1"
     model = ["--model", lab / "models" / f"{name}.tflite", "--preprocess", how]
     cells = cells_of(tmp_path, "--device", "local", *model, *images(lab))
-    assert abs(cells["int8"]["top1"] - top1) <= 0.002
+    assert cells["int8"]["top1"] == pytest.approx(top1, abs=0.0005)

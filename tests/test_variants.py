@@ -7,7 +7,7 @@ from harness.passes import quantize_weights
 from harness.quantize import int8
 from harness.quantize.calibrate import Range
 from harness.sources import Source
-from harness.variants import VARIANTS, kinds_of
+from harness.variants import AS_IT_IS, VARIANTS, kinds_of
 from tests.support.graphs import small_network
 
 
@@ -36,9 +36,18 @@ def test_a_quantized_file_runs_as_it_is_and_becomes_nothing_else(ranges):
         kinds_of(source, ["f32", "int8", "hybrid"])
 
 
+def test_a_file_with_16_bit_activations_says_so(ranges):
+    graph = int8.quantize(small_network(), ranges)
+    for tensor in graph.tensors.values():
+        if tensor.quant is not None and not tensor.is_const:
+            tensor.dtype = np.dtype(np.int16)
+    (kind,) = kinds_of(Source("m", graph), ["int16"]).values()
+    assert kind.arithmetic == "int16"
+
+
 def test_every_variant_uses_an_arithmetic_that_the_runtime_has(ranges):
     offered = set().union(*(op.arithmetics for op in runtime_ops().values()))
-    assert {kind.arithmetic.split("-")[0] for kind in VARIANTS.values()} == offered
+    assert {kind.arithmetic.split("-")[0] for kind in (VARIANTS | AS_IT_IS).values()} == offered
 
 
 def test_making_a_variant_changes_dtypes_as_its_name_says(ranges):

@@ -40,7 +40,7 @@ def _shifted(quant: Quantization) -> Quantization:
 
 
 def _keep_edge(graph: Graph, tensor: Tensor) -> None:
-    """The graph's input or output stays; all but conversions read an int8 one behind it, or write one before."""
+    """Leaves a graph input or output as it is; all but conversions use an int8 one behind or before it."""
     name = tensor.name
     producer = graph.producers().get(name)
     readers = [node for node in graph.consumers()[name] if node.op not in _CONVERSIONS]
