@@ -87,6 +87,7 @@ class SshTransport:
         client.set_missing_host_key_policy(paramiko.RejectPolicy())
         name = at.host if at.port == PORT else f"[{at.host}]:{at.port}"
         client.get_host_keys().add(name, pinned.get_name(), pinned)
+        line = _Line(self.socket())
         try:
             with _connecting(at, pinned):
                 client.connect(
@@ -95,7 +96,7 @@ class SshTransport:
                     at.user,
                     key_filename=at.key and str(Path(at.key).expanduser()),
                     look_for_keys=at.key is None,
-                    sock=self.socket(),
+                    sock=line,
                     banner_timeout=CONNECT_S,
                     auth_timeout=CONNECT_S,
                     channel_timeout=CONNECT_S,
@@ -104,7 +105,7 @@ class SshTransport:
             client.close()
             raise
         self._client = client
-        _watch(client.get_transport())
+        _watch(client.get_transport(), line)
 
     def socket(self) -> socket.socket | paramiko.Channel:
         """A stream to the server, through the jump host if there is one."""
@@ -236,11 +237,6 @@ def _connecting(at: Address, pinned: paramiko.PKey) -> Iterator[None]:
             f"({_ssh_keys.fingerprint(pinned)}): somebody may be in between; if its system was installed "
             "anew, remove the device and add it again"
         ) from error
-    except paramiko.IncompatiblePeer as error:
-        raise DeviceError(
-            f"{at} has no host key of the pinned kind ({pinned.get_name()}), or cannot agree on a cipher: "
-            f"{_said(error)}; if its system was installed anew, remove the device and add it again"
-        ) from error
     except paramiko.PasswordRequiredException as error:
         raise DeviceError(f"the key for {at} needs its passphrase: run `ssh-add` first") from error
     except paramiko.AuthenticationException as error:
@@ -251,23 +247,43 @@ def _connecting(at: Address, pinned: paramiko.PKey) -> Iterator[None]:
         raise ConnectionLost(f"cannot connect to {at}: {_said(error)}") from error
 
 
-def _watch(transport: paramiko.Transport) -> None:
-    """Closes the connection when the other side no longer answers, which fails whatever waits for it."""
+class _Line:
+    """A connection's bytes, and when the last of them arrived."""
+
+    def __init__(self, stream: socket.socket | paramiko.Channel) -> None:
+        self._stream = stream
+        self.heard = time.monotonic()
+
+    def recv(self, count: int) -> bytes:
+        arrived = self._stream.recv(count)
+        if arrived:
+            self.heard = time.monotonic()
+        return arrived
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self._stream, name)
+
+
+def _watch(transport: paramiko.Transport, line: _Line) -> None:
+    """Closes the connection when the other side is silent though asked, which fails whatever waits for it.
+
+    An answer that is late behind other data is none that is missing: whatever arrives is a sign of life.
+    """
 
     def ask() -> None:
-        while transport.is_active():
-            end = threading.Timer(DEAD_S, transport.close)
-            end.daemon = True
-            end.start()
-            try:
+        with contextlib.suppress(EOFError, OSError, paramiko.SSHException):
+            while transport.is_active():
                 transport.global_request("keepalive@openssh.com", wait=True)
-            except (EOFError, OSError, paramiko.SSHException):
-                return
-            finally:
-                end.cancel()
-            time.sleep(KEEPALIVE_S)
+                time.sleep(KEEPALIVE_S)
 
-    threading.Thread(target=ask, name=f"keepalive {transport.getName()}", daemon=True).start()
+    def listen() -> None:
+        while transport.is_active():
+            time.sleep(KEEPALIVE_S)
+            if time.monotonic() - line.heard > DEAD_S:
+                transport.close()
+
+    for work in (ask, listen):
+        threading.Thread(target=work, daemon=True).start()
 
 
 def _read(channel: paramiko.Channel, wall_s: float, idle_s: float | None) -> tuple[Stream, Stream]:

@@ -48,6 +48,11 @@ int main(int argc, char **argv) {
             for (;;) sleep(60);
         }
         puts("parent ends");
+    } else if (!strcmp(mode, "drip")) { /* alive, but only just */
+        for (;;) {
+            write(1, ".", 1);
+            sleep(1);
+        }
     } else if (!strcmp(mode, "addresses")) { /* what it executes depends on where its memory lies */
         volatile unsigned sum = 0;
         for (size_t i = 0; i < ((size_t)malloc(1 << 20) >> 20) % 1024; i++) sum += (unsigned)i;
