@@ -14,6 +14,7 @@ from harness.ops import Shape, infer_shapes
 
 MAX_ELEMENTS = 2**31  # of one tensor
 MAX_RANK = 8
+INT8, FLOAT = np.dtype(np.int8), np.dtype(np.float32)
 
 Form = tuple[int, ...]
 """Axis j of a tensor holds the ONNX value's axis form[j]."""
@@ -138,17 +139,24 @@ class Values:
     def _turn(self, value: Value, form: Form) -> str:
         have, tensor = next(iter(value.tensors.items()))
         perm = np.array([have.index(axis) for axis in form], np.int32)
-        quant = self.graph.tensors[tensor].quant
-        return self.add("Transpose", [tensor, self.store(perm, f"{tensor}/perm")], quant=quant)
+        turned = self.graph.tensors[tensor]
+        inputs = [tensor, self.store(perm, f"{tensor}/perm")]
+        return self.add("Transpose", inputs, turned.quant, turned.dtype)
 
     # --- nodes ---
 
-    def add(self, op: str, inputs: list[str], quant: Quantization | None = None, **attrs: object) -> str:
-        """Adds a node that reads these tensors; returns what it writes. quant: of an int8 output."""
+    def add(
+        self,
+        op: str,
+        inputs: list[str],
+        quant: Quantization | None = None,
+        dtype: np.dtype = INT8,
+        **attrs: object,
+    ) -> str:
+        """Adds a node that reads these tensors; returns what it writes. quant, dtype: of quantized output."""
         name = self._free_name(f"{self.where}/{op}")
         node = Node(op, name, inputs, [name], attrs)
-        dtype = np.dtype(np.float32 if quant is None else np.int8)
-        self.graph.tensors[name] = Tensor(name, None, dtype, None, quant)
+        self.graph.tensors[name] = Tensor(name, None, FLOAT if quant is None else dtype, None, quant)
         infer_shapes(Graph(self.graph.name, self.graph.tensors, [node]))
         shape = self.graph.tensors[name].shape
         if math.prod(shape) > MAX_ELEMENTS or len(shape) > MAX_RANK or min(shape, default=1) < 1:
@@ -161,7 +169,7 @@ class Values:
         """`add`, with the output as a value that is in this form. What only moves int8 values keeps their
         quantization."""
         moved = self.graph.tensors[inputs[0]]
-        tensor = self.add(op, inputs, moved.quant if not moved.is_const else None, **attrs)
+        tensor = self.add(op, inputs, moved.quant if not moved.is_const else None, moved.dtype, **attrs)
         shape = self.graph.tensors[tensor].shape
         return Value(tuple(shape[form.index(axis)] for axis in range(len(shape))), {form: tensor})
 

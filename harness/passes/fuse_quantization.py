@@ -171,6 +171,8 @@ def _rescale(edit: Editor, node: Node, producer: Node, quant: Quantization) -> N
     rescaled = edit.add("Quantize", base, [producer.inputs[0]])
     edit.graph.tensors[rescaled].quant = quant
     edit.redirect([node], old, rescaled)
+    if not edit.readers(old) and old not in edit.graph.outputs:
+        edit.remove(producer)
 
 
 def _equal(a: Quantization, b: Quantization) -> bool:

@@ -79,8 +79,10 @@ def test_the_file_itself_runs(tmp_path):
 @pytest.mark.parametrize("step", [9, pytest.param(1, marks=pytest.mark.slow)])
 def test_every_truncation_is_refused(step, tmp_path, limited):
     content = small_file()
+    domain = content.rindex(b"com.microsoft")  # the list of opsets ends with one that this file does not need
     for length in range(0, len(content), step):
-        assert outcome(tmp_path / "m.onnx", content[:length]), length
+        told = outcome(tmp_path / "m.onnx", content[:length])
+        assert (told or length > domain - 10) and "\n" not in told, length
 
 
 @pytest.mark.parametrize("count", [300, pytest.param(100_000, marks=pytest.mark.slow)])
