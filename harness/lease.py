@@ -41,13 +41,20 @@ class Grants:
     runner: str
 
     def ask(
-        self, action: str, token: str, *, ttl_s: float = TTL_S, reservation: str | None = None
+        self,
+        action: str,
+        token: str,
+        *,
+        ttl_s: float = TTL_S,
+        reservation: str | None = None,
+        gone: str | None = None,
     ) -> LeaseAnswer:
         """One action of `bench-runner lease`. Raises DeviceError, TrialError."""
         nonce = runner_output.new_nonce()
         argv = [self.runner, "lease", "--nonce", nonce, "--action", action, "--file", FILE]
         argv += ["--token", token, "--holder", holder(), "--ttl-ms", str(int(ttl_s * 1000))]
         argv += ["--reservation", reservation] if reservation else []
+        argv += ["--gone", gone] if gone else []
         return runner_output.read_lease(self.device.run(argv, ANSWER_S), nonce)
 
 
@@ -113,8 +120,24 @@ def held(
 
 def holder() -> str:
     """Who is told to others that want the device: user, host and process."""
-    text = f"{getpass.getuser()}@{socket.gethostname()} pid {os.getpid()}"
-    return text.encode("ascii", "replace").decode()[:120]
+    return f"{_here()} pid {os.getpid()}"
+
+
+def _here() -> str:
+    text = f"{getpass.getuser()}@{socket.gethostname()}"
+    return text.encode("ascii", "replace").decode()[:100]
+
+
+def _is_gone(who: str) -> bool:
+    """Whether this is a process of this user on this machine that has ended without giving its lease back."""
+    place, _, number = who.rpartition(" pid ")
+    if place != _here() or not number.isdecimal():
+        return False
+    try:
+        os.kill(int(number), 0)
+    except ProcessLookupError:
+        return True
+    return False
 
 
 def _beat(leased: Leased, done: Event) -> None:
@@ -126,7 +149,11 @@ def _acquire(
     grants: Grants, token: str, wait_s: float, waiting: Callable[[str], None], reservation: str | None
 ) -> None:
     deadline = time.monotonic() + wait_s
-    while (answer := grants.ask("acquire", token, reservation=reservation)).granted != "yes":
+    gone = None
+    while (answer := grants.ask("acquire", token, reservation=reservation, gone=gone)).granted != "yes":
+        if gone is None and _is_gone(answer.holder or ""):
+            gone = answer.holder
+            continue
         left = deadline - time.monotonic()
         in_use = f"device '{grants.device.info().name}' is in use by {clean(answer.holder or 'somebody')}"
         if left <= 0:

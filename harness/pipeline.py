@@ -17,14 +17,15 @@ from pathlib import Path
 
 import devices
 from devices import Device
-from harness import __version__, build, lease
+from harness import __version__, build, lease, parallel
 from harness.deploy import deploy
 from harness.errors import UsageError
 from harness.measure import measure
 from harness.prepare import Prepared, deployed, prepare
-from harness.results import Cell, RunRecord
+from harness.results import Cell, Measurement, RunRecord
+from harness.resume import Earlier, last_run_like
 from harness.sources import open_source
-from harness.store import RunWriter, Store
+from harness.store import Store
 from harness.trial import DEFAULT, Progress, TrialSettings
 
 
@@ -43,6 +44,7 @@ class Request:
     store: str = "results/quantbench.db"
     release: str | None = None
     wait_s: float = 0.0  # for a device that somebody else uses
+    resume: bool = False  # go on with the last run of the same request
 
 
 @dataclass(frozen=True)
@@ -69,14 +71,47 @@ def run(request: Request, progress: Progress, note: Callable[[str], None]) -> Ou
         prepared = _prepare_all(request, Path(folder), progress)
         notes = [remark for job in prepared for remark in job.notes]
         record = _record(request, _runner_hashes(opened.values(), progress))
-        cells = []
         with Store.open(request.store, notes.append) as store:
-            writer = store.new_run(record)
-            for name, device in opened.items():
-                with _leased(name, device, request.wait_s, progress) as leased:
+            earlier = _earlier(store, record, request.resume, note)
+            writer = store.new_run(earlier.record)
+            cells = dict(earlier.cells)
+
+            def measured(name: str) -> Iterator[Measurement]:
+                with _leased(name, opened[name], request.wait_s, progress) as leased:
                     for job in prepared:
-                        cells += _trial(name, leased, job, request.settings, writer, progress, note)
-    return Outcome(cells, record, notes)
+                        yield from _trial(name, leased, job, request.settings, earlier, progress, note)
+
+            groups = parallel.machines(device.info() for device in opened.values())
+            for measurement in parallel.results(groups, measured):
+                writer.add(measurement)
+                cell = measurement.cell
+                cells[cell.device, cell.model, cell.variant] = cell
+    return Outcome(_in_order(cells, request.devices, prepared), earlier.record, notes)
+
+
+def _earlier(store: Store, record: RunRecord, resume: bool, note: Callable[[str], None]) -> Earlier:
+    """The run to go on with; a new one where none is asked for, or none is there."""
+    found = last_run_like(store, record) if resume else None
+    if resume:
+        note(
+            f"going on with the run of {found.record.started}: {len(found.cells)} cells are there already"
+            if found
+            else "no earlier run has these settings, release and runner: a new one begins"
+        )
+    return found or Earlier(record, {})
+
+
+def _in_order(
+    cells: dict[tuple[str, str, str], Cell], names: tuple[str, ...], prepared: list[Prepared]
+) -> list[Cell]:
+    """Cells by device, model and variant as they were asked for, whatever was ready first."""
+    keys = [
+        (name, job.model, variant.name)
+        for name in names
+        for job in prepared
+        for variant in job.variants.values()
+    ]
+    return [cells[key] for key in keys if key in cells]
 
 
 def _prepare_all(request: Request, folder: Path, progress: Progress) -> list[Prepared]:
@@ -110,23 +145,30 @@ def _trial(
     device: Device,
     job: Prepared,
     settings: TrialSettings,
-    writer: RunWriter,
+    earlier: Earlier,
     progress: Progress,
     note: Callable[[str], None],
-) -> list[Cell]:
-    """Deploys one model to one device and measures its variants."""
+) -> Iterator[Measurement]:
+    """Deploys one model to one device and measures those of its variants that were not measured earlier."""
+    missing = earlier.missing(name, job.model, job.variants.values())
+    if not missing:
+        return
     runner = build.runner(device.info().arch, lambda text: progress(text, 0, 0))
     progress(f"{name}: deploying {job.model}", 0, 0)
-    files = [*job.variants, *([job.data] if job.data else [])]
-    there = deploy(device, runner, files)
+    files = [*(path for path, variant in job.variants.items() if variant in missing)]
+    there = deploy(device, runner, [*files, *([job.data] if job.data else [])])
     note(f"{name}: {job.model}: {there.sent_bytes:,} bytes sent")
     variants, evaluation = deployed(job, there.files)
-    cells = []
-    shown = _named(progress, f"{name}: {job.model}")
-    for measurement in measure(device, there.runner, job.model, variants, settings, evaluation, shown):
-        writer.add(measurement)
-        cells.append(measurement.cell)
-    return cells
+    yield from measure(
+        device,
+        there.runner,
+        job.model,
+        variants,
+        settings,
+        evaluation,
+        _named(progress, f"{name}: {job.model}"),
+        earlier.float_top1(name, job.model),
+    )
 
 
 def _named(progress: Progress, prefix: str) -> Progress:

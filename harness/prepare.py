@@ -169,7 +169,8 @@ def _reading(progress: Progress, what: str) -> Callable[[int, int], None]:
 
 
 def deployed(prepared: Prepared, names: dict[Path, str]) -> tuple[list[Variant], EvaluationSet | None]:
-    """Variants and evaluation with their names on a device."""
-    variants = [replace(variant, remote=names[path]) for path, variant in prepared.variants.items()]
+    """Variants and evaluation with their names on a device; only those variants that were sent there."""
+    sent = ((path, variant) for path, variant in prepared.variants.items() if path in names)
+    variants = [replace(variant, remote=names[path]) for path, variant in sent]
     evaluation = prepared.evaluation
     return variants, replace(evaluation, remote=names[prepared.data]) if evaluation else None

@@ -1,8 +1,12 @@
-"""Progress on standard error: a live line on a terminal, plain lines elsewhere. `NO_COLOR` is obeyed."""
+"""Progress on standard error: live lines on a terminal, plain lines elsewhere. `NO_COLOR` is obeyed.
+
+Every thread that reports has a line of its own, so that devices at work at the same time are all to be seen.
+"""
 
 from __future__ import annotations
 
 import sys
+import threading
 import time
 from collections.abc import Callable
 
@@ -31,8 +35,8 @@ class ProgressLine:
         console = Console(stderr=True)
         self._quiet = quiet
         live = console.is_terminal and not console.is_dumb_terminal
-        self._plain = None if live else _PlainLines()
-        self._left = TimeLeft()
+        self._live = live
+        self._lines: dict[int, Callable[[str, int, int], None]] = {}
         self._bar = Progress(
             SpinnerColumn(),
             TextColumn("{task.description}", markup=False),
@@ -43,21 +47,14 @@ class ProgressLine:
             console=console,
             transient=True,
         )
-        self._task = None
-        self._what = ""
 
     def __call__(self, what: str, done: int = 0, total: int = 0) -> None:
         if self._quiet:
             return
-        left = self._left(done, total)
-        if self._plain is not None:
-            self._plain(what, done, total, left)
-            return
-        if self._task is None or what != self._what:
-            if self._task is not None:
-                self._bar.remove_task(self._task)
-            self._task, self._what = self._bar.add_task(what, total=None, left=""), what
-        self._bar.update(self._task, completed=done, total=total or None, left=left)
+        thread = threading.get_ident()
+        if thread not in self._lines:
+            self._lines[thread] = _LiveLine(self._bar) if self._live else _PlainLine()
+        self._lines[thread](what, done, total)
 
     def note(self, text: str) -> None:
         """One line that stays."""
@@ -65,12 +62,12 @@ class ProgressLine:
             self._bar.console.print(text, markup=False, highlight=False, soft_wrap=True)
 
     def __enter__(self) -> ProgressLine:
-        if not self._quiet and self._plain is None:
+        if not self._quiet and self._live:
             self._bar.start()
         return self
 
     def __exit__(self, *exc: object) -> None:
-        if self._plain is None:
+        if self._live:
             self._bar.stop()
 
 
@@ -98,14 +95,34 @@ class TimeLeft:
         return f"{duration(each_s * (total - done))} left"
 
 
-class _PlainLines:
+class _LiveLine:
+    """The bar's line of one thread."""
+
+    def __init__(self, bar: Progress) -> None:
+        self._bar = bar
+        self._left = TimeLeft()
+        self._task = None
+        self._what = ""
+
+    def __call__(self, what: str, done: int, total: int) -> None:
+        left = self._left(done, total)
+        if self._task is None or what != self._what:
+            if self._task is not None:
+                self._bar.remove_task(self._task)
+            self._task, self._what = self._bar.add_task(what, total=None, left=""), what
+        self._bar.update(self._task, completed=done, total=total or None, left=left)
+
+
+class _PlainLine:
     """A line for each new thing that is done, and one every few seconds while it goes on."""
 
     def __init__(self) -> None:
+        self._left = TimeLeft()
         self._what = ""
         self._last = 0.0
 
-    def __call__(self, what: str, done: int, total: int, left: str) -> None:
+    def __call__(self, what: str, done: int, total: int) -> None:
+        left = self._left(done, total)
         now = time.monotonic()
         if what == self._what and now - self._last < PLAIN_INTERVAL_S:
             return

@@ -21,6 +21,21 @@ hypothesis.settings.register_profile(
 hypothesis.settings.load_profile("repeatable")
 
 
+# What may be shared with everything else that runs here; the devices' work folders and leases may not.
+BUILT = ("networks", "plugins", "runners", "test-programs", "virtual_pi", "zig")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def own_devices(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Devices for this test process alone: one lease per device would make others wait."""
+    folder = tmp_path_factory.mktemp("cache")
+    for name in BUILT:
+        (folder / name).symlink_to(cache.folder(name))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("QUANTBENCH_CACHE", str(folder))
+        yield
+
+
 @pytest.fixture(scope="session")
 def lab() -> Path:
     """The shelf of real models and images beside the checkout; skips where it is absent."""

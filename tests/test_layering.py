@@ -35,7 +35,7 @@ LAYERS = [
         "harness.runner_events",
         "harness.runner_output",
     ],
-    ["harness.lease"],
+    ["harness.lease", "harness.parallel"],
     ["harness.trial", "harness.measure", "harness.calibration", "harness.roofline"],
     [
         "harness.schema",
@@ -46,6 +46,7 @@ LAYERS = [
         "harness.store",
         "harness.archive",
         "harness.release_label",
+        "harness.resume",
     ],
     ["harness.columns"],
     ["harness.releases"],

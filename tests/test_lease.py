@@ -61,7 +61,7 @@ def test_waiting_takes_the_device_when_its_owner_stops_renewing(device, runner):
 def test_the_heartbeat_outlasts_the_time_to_live(device, runner, monkeypatch):
     monkeypatch.setattr(lease, "TTL_S", 0.6)
     monkeypatch.setattr(lease, "HEARTBEAT_S", 0.1)
-    monkeypatch.setattr(lease.Grants.ask, "__kwdefaults__", {"ttl_s": 0.6, "reservation": None})
+    monkeypatch.setattr(lease.Grants.ask, "__kwdefaults__", {"ttl_s": 0.6, "reservation": None, "gone": None})
     with lease.held(device, runner) as leased:
         time.sleep(1.2)
         assert lease.Grants(device, runner).ask("show", "x").granted == "no"

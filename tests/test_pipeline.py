@@ -191,6 +191,38 @@ def test_a_broken_image_stops_the_run_by_name(request_for, images, tmp_path):
 # --- a controller that is killed ---
 
 
+def test_a_resumed_run_measures_only_what_is_missing(request_for, tmp_path):
+    """The run is cut off after its second cell, by an error that no step of it expects."""
+    request = request_for("local")
+    writes = iter([None, None, KeyboardInterrupt])
+    add = RunWriter.add
+
+    def cut_off(self, measurement):
+        if (error := next(writes)) is not None:
+            raise error
+        return add(self, measurement)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(RunWriter, "add", cut_off)
+        with pytest.raises(KeyboardInterrupt):
+            run(request)
+    outcome, notes = run(replace(request, resume=True))
+    assert any("going on with the run of" in note and "2 cells are there already" in note for note in notes)
+    assert [cell.variant for cell in outcome.cells] == ["f32", "hybrid", "int8"]
+    with Store.open(request.store) as store:
+        (run_id,) = store.runs()
+        assert [cell.variant for cell in store.cells(run_id).values()] == ["f32", "hybrid", "int8"]
+    again, notes = run(replace(request, resume=True))
+    assert [cell.as_json() for cell in again.cells] == [cell.as_json() for cell in outcome.cells]
+    assert not any("bytes sent" in note for note in notes), "nothing is left to do"
+
+
+def test_there_may_be_nothing_to_resume(request_for):
+    outcome, notes = run(request_for("local", resume=True, variants=("f32",)))
+    assert len(outcome.cells) == 1
+    assert any("a new one begins" in note for note in notes)
+
+
 def _run_until_killed(request: pipeline.Request, journal: str) -> None:
     """Runs the suite again and again; writes a line for each cell that is committed."""
     add = RunWriter.add
@@ -213,14 +245,19 @@ def test_a_suite_killed_at_random_moments_loses_no_committed_cell(request_for, t
     journal, random_moments = tmp_path / "journal", random.Random(moments)
     processes = multiprocessing.get_context("forkserver")
     processes.set_forkserver_preload([__name__])
-    for _ in range(moments):
+    journal.touch()
+    for moment in range(moments):
         killed = processes.Process(target=_run_until_killed, args=(request, str(journal)))
+        before = journal.read_text()
         killed.start()
-        time.sleep(random_moments.uniform(0.2, 1.5))
+        while moment % 2 and journal.read_text() == before:  # every other time in the midst of the work
+            assert killed.is_alive()
+            time.sleep(0.01)
+        time.sleep(random_moments.uniform(0, 0.7))
         os.kill(killed.pid, signal.SIGKILL)
         killed.join()
     committed = {int(line) for line in journal.read_text().split()}
-    assert len(committed) >= moments
+    assert len(committed) >= moments // 2
     outcome, _ = run(request)
     assert FAILED not in {cell.verdict for cell in outcome.cells}, "the next run works"
     with Store.open(request.store) as store:

@@ -76,6 +76,11 @@ def add(parser: ArgumentParser) -> None:
         help="wait so long for a device that somebody else uses: 90s, 10m, 2h (default: not at all)",
     )
     parser.add_argument(
+        "--resume",
+        action="store_true",
+        help="go on with the last run of the same request: measure what it has not stored",
+    )
+    parser.add_argument(
         "--dry-run", action="store_true", help="say what would be measured and for how long, and do nothing"
     )
     add_quiet(parser)
@@ -100,6 +105,7 @@ def _request(arguments: Namespace) -> pipeline.Request:
         store=arguments.store,
         release=release_label.of_folder(Path.cwd()) if named is None else release_label.checked(named),
         wait_s=arguments.wait,
+        resume=arguments.resume,
     )
 
 

@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "json.h"
+#include "orphans.h"
 #include "runner.h"
 
 enum { TOKEN_SIZE = 65, BOOT_SIZE = 64, HOLDER_SIZE = 128, FILE_SIZE = 1024 };
@@ -134,16 +135,23 @@ static void say(bool granted, const grant *in_the_way)
     json_end();
 }
 
+/* Whether the lease is that of an owner who is known to be gone. */
+static bool is_of_gone(const grant *grant, const options *options)
+{
+    return options->gone != NULL && strcmp(grant->holder, options->gone) == 0;
+}
+
 /* acquire: a reservation of somebody else is in the way, and so is a lease of somebody else. */
 static void acquire(lease_file *file, const options *options)
 {
     if (in_force(&file->reserved) && !is(&file->reserved, options->reservation)) {
         say(false, &file->reserved);
-    } else if (in_force(&file->leased) && !is(&file->leased, options->token)) {
+    } else if (in_force(&file->leased) && !is(&file->leased, options->token) && !is_of_gone(&file->leased, options)) {
         say(false, &file->leased);
     } else {
         file->leased = new_grant(options);
         save(file);
+        kill_orphans();
         say(true, NULL);
     }
 }

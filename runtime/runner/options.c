@@ -44,6 +44,7 @@ static const option known[] = {
     {"--holder", TEXT, offsetof(options, holder), BIT(LEASE), 0},
     {"--token", TEXT, offsetof(options, token), BIT(LEASE), 0},
     {"--reservation", TEXT, offsetof(options, reservation), BIT(LEASE), 0},
+    {"--gone", TEXT, offsetof(options, gone), BIT(LEASE), 0},
     {"--ttl-ms", NUMBER, offsetof(options, ttl_ms), BIT(LEASE), 0},
 };
 enum { KNOWN_COUNT = sizeof known / sizeof *known };
