@@ -13,15 +13,22 @@ ARITHMETICS = ("f32", "hybrid", "int8", "int16")
 
 
 def add(parser: ArgumentParser) -> None:
-    pass
+    parser.add_argument("--markdown", action="store_true", help="only the table, as docs/ops.md has it")
 
 
-def run(_arguments: Namespace) -> int:
+def run(arguments: Namespace) -> int:
     known = runtime_ops()
     rows = [
-        [name, *("yes" if kind in known[name].arithmetics else "" for kind in ARITHMETICS)]
+        [
+            name,
+            known[name].c_name,
+            *("yes" if kind in known[name].arithmetics else "" for kind in ARITHMETICS),
+        ]
         for name in sorted(known)
     ]
-    print(tabulate(rows, ["op", *ARITHMETICS]))
-    print(f"\nread, and folded or rewritten before it runs: {', '.join(sorted(OPS.keys() - known.keys()))}")
+    headers = ["op", "as TFLite calls it", *ARITHMETICS]
+    print(tabulate(rows, headers, tablefmt="github" if arguments.markdown else "simple"))
+    if not arguments.markdown:
+        rest = ", ".join(sorted(OPS.keys() - known.keys()))
+        print(f"\nread, and folded or rewritten before it runs: {rest}")
     return 0

@@ -58,8 +58,22 @@ def _softmax(graph: Graph, node: Node) -> dict[str, float]:
     return {"Beta": node.attrs.get("beta", 1.0)}
 
 
-def _mean(graph: Graph, node: Node) -> dict[str, bool]:
+def _leaky_relu(graph: Graph, node: Node) -> dict[str, float]:
+    return {"Alpha": node.attrs.get("alpha", 0.01)}
+
+
+def _reduction(graph: Graph, node: Node) -> dict[str, bool]:
     return {"KeepDims": node.attrs.get("keep_dims", False)}
+
+
+def _arg_extreme(graph: Graph, node: Node) -> dict[str, int]:
+    dtypes = {"int32": tflite.TensorType.INT32, "int64": tflite.TensorType.INT64}
+    return {"OutputType": dtypes[node.attrs.get("dtype", "int64")]}
+
+
+def _cumulative_sum(graph: Graph, node: Node) -> dict[str, bool]:
+    flags = {"Exclusive": "exclusive", "Reverse": "reverse"}
+    return {theirs: node.attrs.get(ours, False) for theirs, ours in flags.items()}
 
 
 def _gelu(graph: Graph, node: Node) -> dict[str, bool]:
@@ -114,11 +128,47 @@ FORMS: dict[str, Form] = {
     "Add": Form("ADD", 2, "AddOptions", _activation),
     "Sub": Form("SUB", 2, "SubOptions", _activation),
     "Mul": Form("MUL", 2, "MulOptions", _activation),
-    "Div": Form("DIV", 1, "DivOptions", _activation),
+    "Div": Form("DIV", 2, "DivOptions", _activation),
+    "AddN": Form("ADD_N", 1, "AddNOptions"),
+    "Cast": Form("CAST", 1),
+    "Equal": Form("EQUAL", 2, "EqualOptions"),
+    "FloorDiv": Form("FLOOR_DIV", 2, "FloorDivOptions"),
+    "FloorMod": Form("FLOOR_MOD", 1, "FloorModOptions"),
+    "Greater": Form("GREATER", 2, "GreaterOptions"),
+    "GreaterEqual": Form("GREATER_EQUAL", 2, "GreaterEqualOptions"),
+    "Less": Form("LESS", 2, "LessOptions"),
+    "LessEqual": Form("LESS_EQUAL", 2, "LessEqualOptions"),
+    "LogicalAnd": Form("LOGICAL_AND", 1, "LogicalAndOptions"),
+    "LogicalNot": Form("LOGICAL_NOT", 1, "LogicalNotOptions"),
+    "LogicalOr": Form("LOGICAL_OR", 1, "LogicalOrOptions"),
+    "Maximum": Form("MAXIMUM", 2, "MaximumMinimumOptions"),
+    "Minimum": Form("MINIMUM", 2, "MaximumMinimumOptions"),
+    "NotEqual": Form("NOT_EQUAL", 2, "NotEqualOptions"),
+    "Pow": Form("POW", 1, "PowOptions"),
+    "Select": Form("SELECT_V2", 1, "SelectV2Options"),
+    "SquaredDifference": Form("SQUARED_DIFFERENCE", 2, "SquaredDifferenceOptions"),
+    "Abs": Form("ABS", 2),
+    "Ceil": Form("CEIL", 1),
+    "Cos": Form("COS", 1),
+    "Exp": Form("EXP", 2, "ExpOptions"),
+    "Floor": Form("FLOOR", 1),
+    "Log": Form("LOG", 2),
+    "Neg": Form("NEG", 1, "NegOptions"),
+    "Round": Form("ROUND", 1),
+    "Rsqrt": Form("RSQRT", 2),
+    "Sin": Form("SIN", 1),
+    "Sqrt": Form("SQRT", 1),
+    "Square": Form("SQUARE", 1, "SquareOptions"),
     "Softmax": Form("SOFTMAX", 2, "SoftmaxOptions", _softmax),
     "Reshape": Form("RESHAPE", 1),
     "Relu": Form("RELU", 2),
     "Relu6": Form("RELU6", 2),
+    "ReluN1To1": Form("RELU_N1_TO_1", 1),
+    "Elu": Form("ELU", 1),
+    "LeakyRelu": Form("LEAKY_RELU", 2, "LeakyReluOptions", _leaky_relu),
+    "Prelu": Form("PRELU", 1),
+    "L2Normalization": Form("L2_NORMALIZATION", 2, "L2NormOptions"),
+    "LogSoftmax": Form("LOG_SOFTMAX", 2, "LogSoftmaxOptions"),
     "Logistic": Form("LOGISTIC", 1),
     "Tanh": Form("TANH", 1),
     "HardSwish": Form("HARD_SWISH", 1),
@@ -143,6 +193,15 @@ FORMS: dict[str, Form] = {
     "PadV2": Form("PADV2", 2, "PadV2Options"),
     "MirrorPad": Form("MIRROR_PAD", 2, "MirrorPadOptions", _mirror),
     "ResizeBilinear": Form("RESIZE_BILINEAR", 3, "ResizeBilinearOptions", _resize),
-    "Mean": Form("MEAN", 2, "ReducerOptions", _mean),
+    "Mean": Form("MEAN", 2, "ReducerOptions", _reduction),
+    "Sum": Form("SUM", 2, "ReducerOptions", _reduction),
+    "ReduceAll": Form("REDUCE_ALL", 1, "ReducerOptions", _reduction),
+    "ReduceAny": Form("REDUCE_ANY", 1, "ReducerOptions", _reduction),
+    "ReduceMax": Form("REDUCE_MAX", 2, "ReducerOptions", _reduction),
+    "ReduceMin": Form("REDUCE_MIN", 2, "ReducerOptions", _reduction),
+    "ReduceProd": Form("REDUCE_PROD", 2, "ReducerOptions", _reduction),
+    "ArgMax": Form("ARG_MAX", 2, "ArgMaxOptions", _arg_extreme),
+    "ArgMin": Form("ARG_MIN", 2, "ArgMinOptions", _arg_extreme),
+    "CumSum": Form("CUMSUM", 1, "CumsumOptions", _cumulative_sum),
     "Concatenation": Form("CONCATENATION", 2, "ConcatenationOptions", _concatenation),
 }

@@ -44,11 +44,11 @@ def check(case: Case, seeds: list[int], devices: list[str]) -> list[Failure]:
     with tempfile.TemporaryDirectory() as folder:
         source = Path(folder) / "model.tflite"
         try:
-            model, content = _model(case, seeds)
-            expected = _reference(case, model, content)
+            model, content = build(case, seeds)
+            expected = run_litert(case, model, content)
             magnitudes = expected
             if case.relative_to == "sums":
-                magnitudes = _reference(case, *_model(case, seeds, absolute=True))
+                magnitudes = run_litert(case, *build(case, seeds, absolute=True))
         except (RuntimeError, ValueError) as error:
             if len(seeds) > 1:
                 return [failure for seed in seeds for failure in check(case, [seed], devices)]
@@ -68,7 +68,7 @@ def check(case: Case, seeds: list[int], devices: list[str]) -> list[Failure]:
         return failures
 
 
-def _model(case: Case, seeds: list[int], absolute: bool = False) -> tuple[Model, bytes]:
+def build(case: Case, seeds: list[int], absolute: bool = False) -> tuple[Model, bytes]:
     """One model of these configurations, and its file."""
     model = Model()
     for seed in seeds:
@@ -76,7 +76,7 @@ def _model(case: Case, seeds: list[int], absolute: bool = False) -> tuple[Model,
     return model, model.content()
 
 
-def _reference(case: Case, model: Model, content: bytes) -> list[list[np.ndarray]]:
+def run_litert(case: Case, model: Model, content: bytes) -> list[list[np.ndarray]]:
     """LiteRT's outputs of every sample."""
     reference = Reference(content, case.optimized)
     return [reference.run(*(values[i] for values in model.values)) for i in range(SAMPLES)]

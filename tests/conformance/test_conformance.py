@@ -5,8 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from harness.exporters import tflite
+from harness.importers import load
+from harness.ops import infer_shapes, run_reference
 from tests.conformance import cases  # noqa: F401 (registers the cases)
-from tests.conformance.check import DEVICES, check, difference
+from tests.conformance.check import DEVICES, build, check, difference, run_litert
 from tests.conformance.draw import CASES
 
 FEW, ALL = 8, 50
@@ -23,6 +26,30 @@ def test_conforms_here(case):
 @EACH
 def test_conforms_everywhere(case, device):
     assert not check(case, list(range(ALL)), [device])
+
+
+@pytest.mark.parametrize(
+    "case", [c for c in CASES.values() if c.arithmetic != "uint8"], ids=lambda case: case.name
+)
+def test_exporting_what_was_imported_gives_the_same_answers(case, tmp_path):
+    model, content = build(case, list(range(FEW)))
+    (tmp_path / "m.tflite").write_bytes(content)
+    again = tflite.write(infer_shapes(load(tmp_path / "m.tflite")))
+    expected, actual = (run_litert(case, model, file) for file in (content, again))
+    for theirs, ours in zip(expected, actual, strict=True):
+        assert [a.tobytes() for a in ours] == [a.tobytes() for a in theirs]
+
+
+@pytest.mark.parametrize("case", [c for c in CASES.values() if c.arithmetic == "f32"], ids=lambda c: c.name)
+def test_numpy_references_agree(case, tmp_path):
+    model, content = build(case, list(range(FEW)))
+    (tmp_path / "m.tflite").write_bytes(content)
+    graph = infer_shapes(load(tmp_path / "m.tflite"))
+    for sample, theirs in enumerate(run_litert(case, model, content)):
+        feeds = dict(zip(graph.inputs, (values[sample] for values in model.values), strict=True))
+        for ours, expected in zip(run_reference(graph, feeds).values(), theirs, strict=True):
+            assert (ours.shape, ours.dtype) == (expected.shape, expected.dtype)
+            np.testing.assert_allclose(ours, expected, rtol=1e-5, atol=1e-5 * np.abs(expected).max(initial=1))
 
 
 def test_differences_are_seen():

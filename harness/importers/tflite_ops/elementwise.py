@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from harness.importers.tflite_operator import Operator, Translation, Translator, plain
 
 DTYPES = {0: "float32", 2: "int32", 3: "uint8", 4: "int64", 6: "bool", 7: "int16", 9: "int8"}
@@ -17,6 +19,21 @@ def dtype_of(operator: Operator, number: int) -> str:
 def binary(op: str) -> Translator:
     def translate(operator: Operator) -> Translation:
         return op, operator.args(2), {"activation": operator.activation(operator.options(f"{op}Options"))}
+
+    return translate
+
+
+def sum_or_difference(op: str) -> Translator:
+    """TFLite computes int16 of scales that are powers of two otherwise, unless the options say not to."""
+
+    def translate(operator: Operator) -> Translation:
+        options = operator.options(f"{op}Options")
+        tensors = [operator.graph.tensors[name] for name in (*operator.args(2), operator.outputs[0])]
+        quants = [tensor.quant for tensor in tensors if tensor.dtype == np.int16 and tensor.quant is not None]
+        powers = [abs(np.log2(quant.scale[0]) % 1 - 0.5) > 0.499 for quant in quants]
+        if len(powers) == 3 and all(powers) and (options is None or options.PotScaleInt16()):
+            raise operator.error("adds int16 by shifts (pot_scale_int16), which is not supported")
+        return binary(op)(operator)
 
     return translate
 
@@ -37,8 +54,8 @@ def select(operator: Operator) -> Translation:
 
 
 OPERATORS = {
-    "ADD": binary("Add"),
-    "SUB": binary("Sub"),
+    "ADD": sum_or_difference("Add"),
+    "SUB": sum_or_difference("Sub"),
     "MUL": binary("Mul"),
     "DIV": binary("Div"),
     "ABS": plain("Abs"),

@@ -78,7 +78,7 @@ def extreme(op: str):
 
 
 for _op in ("MAXIMUM", "MINIMUM"):
-    case(_op, "f32", "int8", "int32", "int64")(extreme(_op))
+    case(_op, "f32", "int8", "int16", "int32", "int64")(extreme(_op))
 
 
 def comparison(op: str, kind: str):

@@ -47,8 +47,8 @@ def quantized_sum(draw: Draw) -> None:
     draw.operator("SUM", inputs, [draw.output(np.int8, output)], "ReducerOptions", 2, **options)
 
 
-case("REDUCE_MAX", "f32", "int8", "int32", "int64")(reduction("REDUCE_MAX", False))
-case("REDUCE_MIN", "f32", "int8", "int32", "int64")(reduction("REDUCE_MIN", False))
+case("REDUCE_MAX", "f32", "int8", "int16", "int32", "int64")(reduction("REDUCE_MAX", False))
+case("REDUCE_MIN", "f32", "int8", "int16", "int32", "int64")(reduction("REDUCE_MIN", False))
 case("REDUCE_PROD", "f32", "int32")(reduction("REDUCE_PROD", False, f32=(0.5, 1.5), int32=(-2, 2)))
 case("REDUCE_ANY", "bool")(reduction("REDUCE_ANY", False, 1))
 case("REDUCE_ALL", "bool")(reduction("REDUCE_ALL", False, 1))
