@@ -1,9 +1,12 @@
-"""Damaged copies of a file, the same ones in every run."""
+"""Damaged copies of a file, the same ones in every run, and limits for reading them."""
 
 from __future__ import annotations
 
 import random
+import resource
+import signal
 from collections.abc import Iterator
+from contextlib import contextmanager
 
 
 def damaged(content: bytes, count: int, seed: int = 0, window: int | None = None) -> Iterator[bytes]:
@@ -25,3 +28,16 @@ def damaged(content: bytes, count: int, seed: int = 0, window: int | None = None
                 [0, 1, 127, 128, 255, rng.randrange(256)]
             )
         yield bytes(copy)
+
+
+@contextmanager
+def limited(most_bytes: int = 2**30, seconds: int = 0) -> Iterator[None]:
+    """At most `most_bytes` of memory beside what the process has; after `seconds` it is ended."""
+    before = resource.getrlimit(resource.RLIMIT_DATA)
+    with open("/proc/self/statm") as statm:
+        data = int(statm.read().split()[5]) * resource.getpagesize()
+    resource.setrlimit(resource.RLIMIT_DATA, (data + most_bytes, before[1]))
+    signal.alarm(seconds)
+    yield
+    signal.alarm(0)
+    resource.setrlimit(resource.RLIMIT_DATA, before)
