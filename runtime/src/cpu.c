@@ -76,7 +76,7 @@ uint32_t qb_cpu_features(void)
     if (!__get_cpuid(1, &eax, &ebx, &ecx, &edx)) return 0;
     const uint32_t saved = saved_registers(ecx);
     if ((saved & XCR0_YMM) != XCR0_YMM) return 0;
-    uint32_t features = (ecx & bit_FMA) != 0 ? QB_CPU_FMA : 0;
+    uint32_t features = ((ecx & bit_FMA) != 0 ? QB_CPU_FMA : 0) | ((ecx & bit_PCLMUL) != 0 ? QB_CPU_PCLMUL : 0);
     if (!__get_cpuid_count(7, 0, &eax, &ebx, &ecx, &edx)) return features;
     if ((ebx & bit_AVX2) != 0) features |= QB_CPU_AVX2;
     if ((saved & XCR0_ZMM) == XCR0_ZMM) features |= avx512_features(ebx, ecx);

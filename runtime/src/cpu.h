@@ -11,6 +11,7 @@
     X(I8MM, "i8mm")       /* aarch64 SMMLA */                                                                \
     X(AVX2, "avx2")       /* and the operating system saves YMM registers */                                 \
     X(FMA, "fma")         /* x86 FMA3 */                                                                     \
+    X(PCLMUL, "pclmul")   /* x86 PCLMULQDQ */                                                                \
     X(AVXVNNI, "avxvnni") /* 256-bit VPDPBUSD without AVX-512 */                                             \
     X(AVX512, "avx512")   /* F, BW, DQ and VL, and the operating system saves ZMM registers */               \
     X(AVX512VNNI, "avx512vnni")

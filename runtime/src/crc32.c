@@ -3,12 +3,18 @@
 #include <stdbool.h>
 #include <string.h>
 
+#include "isa.h"
+
 /* tables[k][b]: what byte b contributes when k more bytes follow it in the same step. */
 static uint32_t tables[8][256];
 static bool ready;
+static qb_crc32_fn blocks; /* NULL: the tables */
 
-static void fill_tables(void)
+static void prepare(void)
 {
+    struct qb_isa isa;
+    qb_isa_choose(NULL, &isa);
+    blocks = isa.crc32;
     for (uint32_t byte = 0; byte < 256; byte++) {
         uint32_t crc = byte;
         for (int bit = 0; bit < 8; bit++) crc = (crc >> 1) ^ ((crc & 1) != 0 ? 0xEDB88320u : 0);
@@ -25,9 +31,15 @@ static void fill_tables(void)
 
 uint32_t qb_crc32(uint32_t crc, const void *bytes, size_t size)
 {
-    if (!ready) fill_tables();
+    if (!ready) prepare();
     const uint8_t *at = bytes;
     crc = ~crc;
+    if (blocks != NULL && size >= QB_CRC32_UNIT) {
+        const size_t whole = size / QB_CRC32_UNIT * QB_CRC32_UNIT;
+        crc = blocks(crc, at, whole);
+        at += whole;
+        size -= whole;
+    }
     for (; size >= 8; size -= 8, at += 8) {
         uint32_t low, high;
         memcpy(&low, at, 4);

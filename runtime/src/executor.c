@@ -202,13 +202,29 @@ static bool prepare_step(qb_builder *builder, qb_step *step)
     return true;
 }
 
+enum { RELEASE_AFTER = 1 << 20 }; /* bytes of constants */
+
+static size_t constants_size(const qb_step *step)
+{
+    size_t size = 0;
+    for (uint32_t i = 0; i < step->in_count; i++) {
+        if (step->in[i] != NULL && step->in[i]->kind == QB_CONSTANT) size += step->in[i]->size;
+    }
+    return size;
+}
+
 /* Lets each op prepare its node, then gives all steps one scratch area as large as the largest wish. */
 static bool prepare(qb_session *session, qb_error *error)
 {
     qb_builder builder = {.session = session, .error = error};
     const uint32_t count = session->model->node_count;
+    size_t constants_read = 0;
     for (uint32_t i = 0; i < count; i++) {
         if (!prepare_step(&builder, &session->steps[i])) return false;
+        constants_read += constants_size(&session->steps[i]);
+        if (constants_read < RELEASE_AFTER && i + 1 < count) continue;
+        qb_model_release_pages(session->model);
+        constants_read = 0;
     }
     void *scratch = qb_alloc(&builder, builder.scratch_size);
     if (scratch == NULL) return false;

@@ -45,6 +45,8 @@ static void overlay(struct qb_isa *chosen, const struct qb_isa *over)
     if (over->gemm_f32 != NULL) chosen->gemm_f32 = over->gemm_f32;
     if (over->depthwise_s8 != NULL) chosen->depthwise_s8 = over->depthwise_s8;
     if (over->depthwise_f32 != NULL) chosen->depthwise_f32 = over->depthwise_f32;
+    if (over->crc32 != NULL) chosen->crc32 = over->crc32;
+    if (over->loops != NULL) chosen->loops = over->loops;
     if (over->depthwise_3x3_s8 != NULL) chosen->depthwise_3x3_s8 = over->depthwise_3x3_s8;
 }
 

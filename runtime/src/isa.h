@@ -11,12 +11,14 @@
 #include <stdint.h>
 
 #include "cpu.h"
+#include "crc32.h"
 
 struct qb_gemm_s8;
 struct qb_gemm_f32;
 struct qb_depthwise_s8;
 struct qb_depthwise_f32;
 struct qb_depthwise_3x3_s8;
+struct qb_loops;
 
 struct qb_isa {
     const char *name;
@@ -26,6 +28,8 @@ struct qb_isa {
     const struct qb_depthwise_s8 *depthwise_s8;
     const struct qb_depthwise_f32 *depthwise_f32;
     const struct qb_depthwise_3x3_s8 *depthwise_3x3_s8;
+    const struct qb_loops *loops;
+    qb_crc32_fn crc32;
 };
 
 /* The variants built into this binary, least preferred first; *count is set. */

@@ -1,5 +1,5 @@
 /* Opening a model file: mapping, header, checksums, sections. */
-#define _POSIX_C_SOURCE 200809L
+#define _DEFAULT_SOURCE /* madvise */
 
 #include "model.h"
 
@@ -81,6 +81,26 @@ static bool check_sections(const qb_model *model, qb_error *error)
     return true;
 }
 
+/* The pages from the one that `from` lies in. */
+static void release_pages(const uint8_t *from, size_t size)
+{
+    const uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE), start = (uintptr_t)from / page * page;
+    madvise((void *)start, size + ((uintptr_t)from - start), MADV_DONTNEED); /* a wish: failure changes nothing */
+}
+
+/* Never holds more than a part of the file in memory. */
+static uint32_t checksum_in_parts(const uint8_t *bytes, size_t size)
+{
+    enum { PART = 1 << 20 };
+    uint32_t crc = 0;
+    for (size_t at = 0; at < size; at += PART) {
+        const size_t part = size - at < PART ? size - at : PART;
+        crc = qb_crc32(crc, bytes + at, part);
+        release_pages(bytes + at, part);
+    }
+    return crc;
+}
+
 static bool check_checksums(const qb_model *model, qb_error *error)
 {
     const uint64_t data = model->header->sections[QB_SECTION_DATA].offset;
@@ -88,7 +108,7 @@ static bool check_checksums(const qb_model *model, qb_error *error)
     if (qb_crc32(0, model->bytes + tables, (size_t)(data - tables)) != model->header->tables_crc32) {
         return qb_fail(error, "%s: the tables' checksum does not match: the file is damaged", model->path);
     }
-    if (qb_crc32(0, model->bytes + data, model->size - (size_t)data) != model->header->data_crc32) {
+    if (checksum_in_parts(model->bytes + data, model->size - (size_t)data) != model->header->data_crc32) {
         return qb_fail(error, "%s: the constants' checksum does not match: the file is damaged", model->path);
     }
     return true;
@@ -136,6 +156,11 @@ qb_model *qb_model_open(const char *path, qb_error *error)
     }
     model->name = model->strings + model->header->name;
     return model;
+}
+
+void qb_model_release_pages(const qb_model *model)
+{
+    release_pages(model->data, (size_t)model->data_size);
 }
 
 void qb_model_close(qb_model *model)

@@ -40,6 +40,10 @@ struct qb_model {
 /* The records' half of the checks, in model_check.c. */
 bool qb_model_check_records(const qb_model *model, qb_error *error);
 
+/* Lets go of the pages of constants that were read, which the file can give again: they would count as the process's
+ * memory beside what was packed from them. */
+void qb_model_release_pages(const qb_model *model);
+
 /* Bytes of one element, 0 for an unknown dtype. */
 size_t qb_dtype_size(uint8_t dtype);
 

@@ -4,9 +4,11 @@
  * int16); Mul rescales the product of the centred operands; Div multiplies by a fixed-point reciprocal. Integers wrap
  * around; what an integer divided by 0 gives is 0.
  */
+#include "../isa.h"
 #include "broadcast.h"
 #include "checks.h"
 #include "fixed_exp.h"
+#include "loops.h"
 
 typedef struct operand {
     int32_t zero_point;
@@ -23,6 +25,8 @@ typedef struct elementwise {
     qb_range_s8 range;            /* quantized */
     int64_t int_min, int_max;     /* integers that stand for themselves */
     qb_row_fn row;
+    const qb_loops *loops; /* with binary_s8: for rows whose operands both run along, or NULL */
+    qb_binary_s8 binary_s8;
 } elementwise;
 
 static int32_t to_common_scale(const elementwise *op, const operand *operand, int32_t value)
@@ -115,6 +119,23 @@ ROW(sub_s64, int64_t, clamp_int(op, wrapping_add(a, wrapping_negative(b))))
 ROW(mul_s64, int64_t, clamp_int(op, wrapping_mul(a, b)))
 ROW(div_s64, int64_t, clamp_int(op, divide(a, b)))
 
+/* Defines name_loops: the row function `name` with the ISA variant's loop where no operand repeats. */
+#define LOOP_ROW(name, type, parameters)                                                                            \
+    static void name##_loops(const void *state, const char *const *in, const size_t *steps, void *out, size_t count) \
+    {                                                                                                               \
+        const elementwise *op = state;                                                                              \
+        if (steps[0] == sizeof(type) && steps[1] == sizeof(type)) {                                                 \
+            op->loops->name(parameters, (const type *)in[0], (const type *)in[1], out, count);                      \
+        } else {                                                                                                    \
+            name(state, in, steps, out, count);                                                                     \
+        }                                                                                                           \
+    }
+
+LOOP_ROW(add_f32, float, op->range_f32)
+LOOP_ROW(mul_f32, float, op->range_f32)
+LOOP_ROW(add_s8, int8_t, &op->binary_s8)
+LOOP_ROW(mul_s8, int8_t, &op->binary_s8)
+
 /* One op's rows by dtype; NULL where TFLite has none. */
 typedef struct rows {
     qb_row_fn f32, s8, s16, s32, s64;
@@ -193,10 +214,34 @@ static bool set_sum_rescale(const qb_step *step, elementwise *op)
     return true;
 }
 
+/* Replaces the row function by one of the ISA variant's loops, which add roundings up: what they rescale stays under
+ * 2^30 with factors of less than 2. */
+static void use_loops(const qb_builder *builder, const qb_step *step, elementwise *op, qb_row_fn f32, qb_row_fn s8)
+{
+    const uint8_t dtype = step->out[0]->dtype;
+    op->loops = qb_builder_isa(builder)->loops;
+    if (op->loops == NULL || op->out_rescale.shift > 1) return;
+    op->binary_s8 = (qb_binary_s8){
+        .a_zero = op->a.zero_point,
+        .b_zero = op->b.zero_point,
+        .zero = op->out_zero_point,
+        .a = qb_rescale_by(op->a.rescale),
+        .b = qb_rescale_by(op->b.rescale),
+        .out = qb_rescale_by(op->out_rescale),
+        .common_bits = op->common_scale_bits,
+        .range = op->range,
+    };
+    if (dtype == QB_F32) op->row = f32;
+    if (dtype == QB_S8) op->row = s8;
+}
+
 bool qb_prepare_ADD(qb_builder *builder, qb_step *step)
 {
     static const rows rows = {add_f32, add_s8, add_s16, add_s32, add_s64};
-    return set_sum_rescale(step, prepare(builder, step, &rows, "add"));
+    elementwise *op = prepare(builder, step, &rows, "add");
+    if (!set_sum_rescale(step, op)) return false;
+    use_loops(builder, step, op, add_f32_loops, add_s8_loops);
+    return true;
 }
 
 bool qb_prepare_SUB(qb_builder *builder, qb_step *step)
@@ -211,9 +256,11 @@ bool qb_prepare_MUL(qb_builder *builder, qb_step *step)
     static const rows rows = {mul_f32, mul_s8, mul_s16, mul_s32, mul_s64};
     elementwise *op = prepare(builder, step, &rows, "mul");
     if (op == NULL) return false;
-    if (!quantized(step)) return true;
-    const float factor = step->in[0]->scales[0] * step->in[1]->scales[0] / step->out[0]->scales[0];
-    op->out_rescale = qb_quantize_multiplier(factor);
+    if (quantized(step)) {
+        const float factor = step->in[0]->scales[0] * step->in[1]->scales[0] / step->out[0]->scales[0];
+        op->out_rescale = qb_quantize_multiplier(factor);
+    }
+    use_loops(builder, step, op, mul_f32_loops, mul_s8_loops);
     return true;
 }
 

@@ -25,10 +25,13 @@ static bool pack(qb_builder *builder, packed_f32 *packed, const qb_linear *op)
     float *weights = qb_alloc_array(builder, qb_round_up(columns, nr) * depth, sizeof *weights);
     float *bias = qb_alloc_array(builder, qb_round_up(columns, nr), sizeof *bias);
     if (weights == NULL || bias == NULL) return false;
-    const float *from = op->weights;
-    for (size_t n = 0; n < columns; n++) {
-        float *column = weights + n / nr * depth * nr + n % nr;
-        for (size_t k = 0; k < depth; k++) column[k * nr] = *from++;
+    float *to = weights; /* filled in order: by cache lines */
+    for (size_t first = 0; first < columns; first += nr) {
+        const float *from = (const float *)op->weights + first * depth;
+        const size_t width = columns - first < nr ? columns - first : nr;
+        for (size_t k = 0; k < depth; k++, to += nr) {
+            for (size_t n = 0; n < width; n++) to[n] = from[n * depth + k];
+        }
     }
     if (op->bias != NULL) memcpy(bias, op->bias, columns * sizeof *bias);
     packed->tile.weights = weights;

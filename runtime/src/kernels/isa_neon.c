@@ -2,11 +2,13 @@
 #include "../isa.h"
 #include "depthwise.h"
 #include "gemm.h"
+#include "loops.h"
 
 extern const qb_gemm_s8 qb_gemm_s8_neon;
 extern const qb_gemm_f32 qb_gemm_f32_neon;
 extern const qb_depthwise_s8 qb_depthwise_s8_neon;
 extern const qb_depthwise_f32 qb_depthwise_f32_neon;
+extern const qb_loops qb_loops_neon;
 extern const qb_depthwise_3x3_s8 qb_depthwise_3x3_s8_neon;
 
 const struct qb_isa qb_isa_neon = {
@@ -16,5 +18,6 @@ const struct qb_isa qb_isa_neon = {
     .gemm_f32 = &qb_gemm_f32_neon,
     .depthwise_s8 = &qb_depthwise_s8_neon,
     .depthwise_f32 = &qb_depthwise_f32_neon,
+    .loops = &qb_loops_neon,
     .depthwise_3x3_s8 = &qb_depthwise_3x3_s8_neon,
 };

@@ -3,12 +3,15 @@
  * up as its uint8 kernel does. */
 #include <stddef.h>
 
+#include "../isa.h"
 #include "../requantize.h"
 #include "checks.h"
+#include "loops.h"
 
 typedef struct pooling {
     int32_t batch, in_h, in_w, channels, out_h, out_w;
     int32_t stride_h, stride_w, filter_h, filter_w, pad_top, pad_left;
+    const struct qb_loops *loops; /* in place of reduce, or NULL */
     qb_range_f32 range_f32;
     qb_range_s8 range_s8;
     /* Reduces one window to one pixel: rows and columns [y0, y1) × [x0, x1) of image `in`. */
@@ -137,6 +140,35 @@ static int32_t at_most(int32_t value, int32_t limit)
     return value < limit ? value : limit;
 }
 
+/* What the reduce functions compute, with the ISA variant's loops. */
+static void run_loops(const qb_step *step, const pooling *op, const void *image, void *pixel, int32_t y0, int32_t y1,
+                      int32_t x0, int32_t x1)
+{
+    const qb_window window = {
+        .rows = (size_t)(y1 - y0),
+        .columns = (size_t)(x1 - x0),
+        .channels = (size_t)op->channels,
+        .row_step = (size_t)op->in_w * (size_t)op->channels,
+        .range_f32 = op->range_f32,
+        .range_s8 = op->range_s8,
+        .half_up = op->half_up,
+    };
+    const bool averages = step->node->op == QB_OP_AVERAGE_POOL_2D;
+    const size_t first = pixel_at(op, y0, x0);
+    if (step->in[0]->dtype == QB_F32) {
+        (averages ? op->loops->average_f32 : op->loops->max_f32)(&window, (const float *)image + first, pixel);
+    } else {
+        (averages ? op->loops->average_s8 : op->loops->max_s8)(&window, (const int8_t *)image + first, pixel);
+    }
+}
+
+static bool has_loops(const qb_step *step)
+{
+    const uint8_t dtype = step->in[0]->dtype;
+    const int64_t pixels = (int64_t)step->node->filter_h * step->node->filter_w;
+    return dtype == QB_F32 || (dtype == QB_S8 && pixels <= QB_MOST_AVERAGED);
+}
+
 static void run(const qb_step *step)
 {
     const pooling *op = step->state;
@@ -151,7 +183,8 @@ static void run(const qb_step *step)
             for (int32_t ox = 0; ox < op->out_w; ox++, out += pixel_size) {
                 const int32_t left = ox * op->stride_w - op->pad_left;
                 const int32_t x0 = at_least_zero(left), x1 = at_most(left + op->filter_w, op->in_w);
-                op->reduce(op, image, out, y0, y1, x0, x1);
+                if (op->loops != NULL) run_loops(step, op, image, out, y0, y1, x0, x1);
+                else op->reduce(op, image, out, y0, y1, x0, x1);
             }
         }
     }
@@ -212,6 +245,7 @@ static pooling *prepare(qb_builder *builder, qb_step *step)
         .element_size = in->size / in->count,
     };
     if (in->dtype == QB_S8) op->range_s8 = qb_activation_range_s8(node->activation, out);
+    if (has_loops(step)) op->loops = qb_builder_isa(builder)->loops;
     if (in->dtype == QB_S16) op->range_s8 = qb_activation_range_s16(node->activation, out);
     step->state = op;
     step->run = run;
