@@ -22,8 +22,8 @@ typedef struct elementwise {
     int32_t out_zero_point;
     qb_multiplier out_rescale;
     qb_range_f32 range_f32;
-    qb_range_s8 range;            /* quantized */
-    int64_t int_min, int_max;     /* integers that stand for themselves */
+    qb_range_s8 range;        /* quantized */
+    int64_t int_min, int_max; /* integers that stand for themselves */
     qb_row_fn row;
     const qb_loops *loops; /* with binary_s8: for rows whose operands both run along, or NULL */
     qb_binary_s8 binary_s8;
@@ -177,6 +177,10 @@ static elementwise *prepare(qb_builder *builder, qb_step *step, const rows *rows
         !qb_check_dtype(builder, step, out, out->dtype)) {
         return NULL;
     }
+    if (out->dtype == QB_S16 && (a->zero_point != 0 || b->zero_point != 0 || out->zero_point != 0)) {
+        qb_refuse(builder, step, "an int16 tensor has a zero point that is not 0");
+        return NULL;
+    }
     elementwise *op = qb_alloc(builder, sizeof *op);
     if (op == NULL || !qb_broadcast_prepare(builder, step, &op->broadcast)) return NULL;
     op->row = row_for(rows, out->dtype);
@@ -196,7 +200,7 @@ static elementwise *prepare(qb_builder *builder, qb_step *step, const rows *rows
 
 static bool quantized(const qb_step *step)
 {
-    return step->out[0]->quant_count > 0;
+    return step->out[0]->dtype == QB_S8 || step->out[0]->dtype == QB_S16;
 }
 
 /* Add and Sub: a common scale of twice the larger one, so that the sum of both cannot overflow. */

@@ -89,7 +89,8 @@ static void run_log_softmax_s8(const qb_step *step)
         const int32_t lowest = lowest_difference(op, log_sum);
         for (size_t c = 0; c < op->rows.depth; c++) {
             const int32_t difference = in[c] - max;
-            const int32_t exact = difference > lowest ? qb_multiply(difference, op->factor) - log_sum : INT32_MIN;
+            const int32_t exact =
+                difference > lowest ? qb_add_wrapping(qb_multiply(difference, op->factor), -log_sum) : INT32_MIN;
             const int32_t rounded = qb_rounding_shift_right(exact, 31 - QB_EXP_INTEGER_BITS - 4) + 127;
             out[c] = (int8_t)qb_clamp(rounded, INT8_MIN, INT8_MAX);
         }
@@ -119,6 +120,7 @@ bool qb_prepare_L2_NORMALIZATION(qb_builder *builder, qb_step *step)
     rows *op = qb_alloc(builder, sizeof *op);
     if (op == NULL || !set_rows(builder, step, op)) return false;
     const bool quantized = step->node->arithmetic == QB_ARITH_INT8;
+    if (step->node->arithmetic == QB_ARITH_INT16) return qb_refuse(builder, step, "the op has no such arithmetic");
     if (quantized && (op->depth > 1 << 15 || !check_output(builder, step, 1.0f / 128.0f, 0))) {
         return op->depth > 1 << 15 ? qb_refuse(builder, step, "rows of %zu values are too long", op->depth) : false;
     }

@@ -17,12 +17,12 @@ def unary(op: str, version: int = 1):
 
 case("ELU", "f32", "int8", optimized=True)(unary("ELU"))
 case("HARD_SWISH", "f32")(unary("HARD_SWISH"))
-case("RELU", "f32", "int8")(unary("RELU", 2))
-case("RELU6", "f32", "int8")(unary("RELU6", 2))
+case("RELU", "f32", "int8", "uint8")(unary("RELU", 2))
+case("RELU6", "f32", "int8", "uint8")(unary("RELU6", 2))
 case("RELU_N1_TO_1", "f32", "int8")(unary("RELU_N1_TO_1"))
 
 
-@case("HARD_SWISH", "int8")
+@case("HARD_SWISH", "int8", "uint8")
 def hard_swish(draw: Draw) -> None:
     """The output's scale is at least a 128th of the input's, or LiteRT refuses."""
     quant = draw.quant()
@@ -41,10 +41,18 @@ def fixed_output(op: str, fixed: dict[str, Quantization], kind: str | None = Non
     return draw_fixed
 
 
-LOGISTIC = {"int8": Quantization(np.float32(1 / 256), -128), "int16": Quantization(np.float32(1 / 32768), 0)}
-TANH = {"int8": Quantization(np.float32(1 / 128), 0), "int16": Quantization(np.float32(1 / 32768), 0)}
-case("LOGISTIC", "f32", "int8")(fixed_output("LOGISTIC", LOGISTIC))
-case("TANH", "f32", "int8")(fixed_output("TANH", TANH))
+LOGISTIC = {
+    "int8": Quantization(np.float32(1 / 256), -128),
+    "uint8": Quantization(np.float32(1 / 256), 0),
+    "int16": Quantization(np.float32(1 / 32768), 0),
+}
+TANH = {
+    "int8": Quantization(np.float32(1 / 128), 0),
+    "uint8": Quantization(np.float32(1 / 128), 128),
+    "int16": Quantization(np.float32(1 / 32768), 0),
+}
+case("LOGISTIC", "f32", "int8", "uint8")(fixed_output("LOGISTIC", LOGISTIC))
+case("TANH", "f32", "int8", "uint8")(fixed_output("TANH", TANH))
 case("LOG_SOFTMAX", "f32", "int8")(
     fixed_output("LOG_SOFTMAX", {"int8": Quantization(np.float32(16 / 256), 127)})
 )
@@ -84,19 +92,20 @@ def gelu(draw: Draw) -> None:
     draw.operator("GELU", [x], [output], "GeluOptions", Approximate=draw.chance())
 
 
-@case("LEAKY_RELU", "f32", "int8")
+@case("LEAKY_RELU", "f32", "int8", "uint8")
 def leaky_relu(draw: Draw) -> None:
     alpha = float(draw.rng.uniform(0, 1.2))
     draw.operator("LEAKY_RELU", [draw.input(draw.shape())], [draw.output()], "LeakyReluOptions", Alpha=alpha)
 
 
-@case("PRELU", "f32", "int8")
+@case("PRELU", "f32", "int8", "uint8")
 def prelu(draw: Draw) -> None:
     """Factors per channel, shared axes of length 1, or of the input's shape."""
     shape = draw.shape(2, 4)
     factors = [d if draw.chance() else 1 for d in shape][draw.integer(0, 1) :]
     alpha, quant = draw.rng.uniform(-1, 1, factors), draw.quant()
     if quant is not None:
-        alpha = draw.rng.integers(-128, 128, factors)
+        limits = np.iinfo(draw.dtype)
+        alpha = draw.rng.integers(limits.min, limits.max, factors, endpoint=True)
     inputs = [draw.input(shape), draw.const(alpha, draw.dtype, quant)]
     draw.operator("PRELU", inputs, [draw.output()])

@@ -19,7 +19,7 @@ def arithmetic(op: str, kind: str):
 
 
 for _op, _kind in (("ADD", "AddOptions"), ("SUB", "SubOptions"), ("MUL", "MulOptions")):
-    case(_op, "f32", "int8", "int16", "int32", "int64")(arithmetic(_op, _kind))
+    case(_op, "f32", "int8", "uint8", "int16", "int32", "int64")(arithmetic(_op, _kind))
 
 
 @case("DIV", "f32", "int32")
@@ -78,7 +78,7 @@ def extreme(op: str):
 
 
 for _op in ("MAXIMUM", "MINIMUM"):
-    case(_op, "f32", "int8", "int16", "int32", "int64")(extreme(_op))
+    case(_op, "f32", "int8", "uint8", "int16", "int32", "int64")(extreme(_op))
 
 
 def comparison(op: str, kind: str):
@@ -98,7 +98,7 @@ for _op, _kind, _more in (
     ("GREATER", "GreaterOptions", ()),
     ("GREATER_EQUAL", "GreaterEqualOptions", ()),
 ):
-    case(_op, "f32", "int8", "int32", "int64", *_more)(comparison(_op, _kind))
+    case(_op, "f32", "int8", "uint8", "int32", "int64", *_more)(comparison(_op, _kind))
 
 case("LOGICAL_AND", "bool")(binary("LOGICAL_AND", "LogicalAndOptions"))
 case("LOGICAL_OR", "bool")(binary("LOGICAL_OR", "LogicalOrOptions"))

@@ -30,7 +30,7 @@ def reduction(op: str, rescales: bool, version: int = 2, **limits: tuple[float, 
     return draw_reduction
 
 
-case("MEAN", "f32", "int8", "int16", "int32", "int64", relative_to="sums")(reduction("MEAN", True))
+case("MEAN", "f32", "int8", "uint8", "int16", "int32", "int64", relative_to="sums")(reduction("MEAN", True))
 case("SUM", "f32", "int32", "int64", relative_to="sums")(reduction("SUM", True))
 
 
@@ -47,8 +47,8 @@ def quantized_sum(draw: Draw) -> None:
     draw.operator("SUM", inputs, [draw.output(np.int8, output)], "ReducerOptions", 2, **options)
 
 
-case("REDUCE_MAX", "f32", "int8", "int16", "int32", "int64")(reduction("REDUCE_MAX", False))
-case("REDUCE_MIN", "f32", "int8", "int16", "int32", "int64")(reduction("REDUCE_MIN", False))
+case("REDUCE_MAX", "f32", "int8", "uint8", "int16", "int32", "int64")(reduction("REDUCE_MAX", False))
+case("REDUCE_MIN", "f32", "int8", "uint8", "int16", "int32", "int64")(reduction("REDUCE_MIN", False))
 case("REDUCE_PROD", "f32", "int32")(reduction("REDUCE_PROD", False, f32=(0.5, 1.5), int32=(-2, 2)))
 case("REDUCE_ANY", "bool")(reduction("REDUCE_ANY", False, 1))
 case("REDUCE_ALL", "bool")(reduction("REDUCE_ALL", False, 1))
@@ -66,8 +66,8 @@ def arg_extreme(op: str, kind: str):
     return draw_arg
 
 
-case("ARG_MAX", "f32", "int8", "int32")(arg_extreme("ARG_MAX", "ArgMaxOptions"))
-case("ARG_MIN", "f32", "int8", "int32")(arg_extreme("ARG_MIN", "ArgMinOptions"))
+case("ARG_MAX", "f32", "int8", "uint8", "int32")(arg_extreme("ARG_MAX", "ArgMaxOptions"))
+case("ARG_MIN", "f32", "int8", "uint8", "int32")(arg_extreme("ARG_MIN", "ArgMinOptions"))
 
 
 @case("CUMSUM", "f32", "int32", "int64", relative_to="sums")
