@@ -56,6 +56,15 @@ def _window(graph: Graph, node: Node) -> Fields:
     }
 
 
+@fields("TransposeConv2D")
+def _transpose_conv(graph: Graph, node: Node) -> Fields:
+    window = graph.tensors[node.inputs[1]].shape[1:3]
+    (stride_h, stride_w), _, _ = window_attrs(node)
+    ((top, bottom), (left, right)), _ = node_padding(node, node.attrs["size"], window)
+    pads = {"pad_top": top, "pad_bottom": bottom, "pad_left": left, "pad_right": right}
+    return pads | {"stride_h": stride_h, "stride_w": stride_w}
+
+
 @fields("Pad")
 def _pad(graph: Graph, node: Node) -> Fields:
     out, value = graph.tensors[node.outputs[0]], node.attrs.get("value", 0.0)
@@ -81,7 +90,8 @@ def _gather(graph: Graph, node: Node) -> Fields:
 
 @fields("ResizeBilinear", "ResizeNearestNeighbor")
 def _resize(_graph: Graph, node: Node) -> Fields:
-    return {"options": [int(node.attrs.get(flag, False)) for flag in ("align_corners", "half_pixel_centers")]}
+    flags = ("align_corners", "half_pixel_centers", "unsigned")
+    return {"options": [int(node.attrs.get(flag, False)) for flag in flags]}
 
 
 @fields("BatchMatMul")
@@ -96,7 +106,8 @@ def _one_hot(graph: Graph, node: Node) -> Fields:
 
 @fields("Concatenation")
 def _concatenation(graph: Graph, node: Node) -> Fields:
-    return {"axis": node.attrs["axis"] % len(graph.tensors[node.outputs[0]].shape)}
+    axis = node.attrs["axis"] % len(graph.tensors[node.outputs[0]].shape)
+    return {"axis": axis, "options": [int(node.attrs.get("unsigned", False))]}
 
 
 @fields("Softmax")

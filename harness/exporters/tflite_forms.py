@@ -37,6 +37,12 @@ def _convolution(graph: Graph, node: Node) -> dict[str, int]:
     return options | {"DilationHFactor": dilation[0], "DilationWFactor": dilation[1]}
 
 
+def _transpose_conv(graph: Graph, node: Node) -> dict[str, int]:
+    stride_h, stride_w = window_attrs(node)[0]
+    padding = getattr(tflite.Padding, node.attrs["padding"])
+    return {"Padding": padding, "StrideH": stride_h, "StrideW": stride_w} | _activation(graph, node)
+
+
 def _depthwise(graph: Graph, node: Node) -> dict[str, int]:
     return _convolution(graph, node) | {"DepthMultiplier": node.attrs.get("multiplier", 1)}
 
@@ -121,6 +127,7 @@ class Form:
 
 FORMS: dict[str, Form] = {
     "Conv2D": Form("CONV_2D", 3, "Conv2DOptions", _convolution),
+    "TransposeConv2D": Form("TRANSPOSE_CONV", 4, "TransposeConvOptions", _transpose_conv),
     "DepthwiseConv2D": Form("DEPTHWISE_CONV_2D", 3, "DepthwiseConv2DOptions", _depthwise),
     "FullyConnected": Form("FULLY_CONNECTED", 4, "FullyConnectedOptions", _activation),
     "AveragePool2D": Form("AVERAGE_POOL_2D", 2, "Pool2DOptions", _pool),

@@ -7,7 +7,7 @@ import numpy as np
 from harness.errors import FormatError
 from harness.exporters._padding import explicit_padding, padding_name
 from harness.graph import OPTIONAL, Graph, Node, Quantization, Tensor
-from harness.ops.windows import Pads
+from harness.ops.windows import Pads, node_padding, resolve_padding, window_attrs
 
 WINDOWED = {"Conv2D", "DepthwiseConv2D", "AveragePool2D", "MaxPool2D"}
 
@@ -92,4 +92,23 @@ def _pad(graph: Graph, node: Node) -> None:
     node.inputs = [*node.inputs, graph.add_const(f"{node.name}/value", stored, out.quant)]
 
 
-_COMPLETE = {"Reshape": _reshape, "Conv2D": _convolution, "Slice": _slice, "Pad": _pad}
+def _transpose_conv(graph: Graph, node: Node) -> None:
+    """The output's shape comes first, and padding has a name."""
+    x, weights, *bias = node.inputs
+    size, window, stride = node.attrs["size"], graph.tensors[weights].shape[1:3], window_attrs(node)[0]
+    pads, _ = node_padding(node, size, window)
+    names = [p for p in ("VALID", "SAME") if resolve_padding(p, size, window, stride, (1, 1))[0] == pads]
+    if not names:
+        raise FormatError(f"node '{node.name}' ({node.op}): TFLite has no such padding for it")
+    node.attrs["padding"] = names[0]
+    shape = np.array(graph.tensors[node.outputs[0]].shape, np.int32)
+    node.inputs = [graph.add_const(f"{node.name}/shape", shape), weights, x, *bias]
+
+
+_COMPLETE = {
+    "Reshape": _reshape,
+    "Conv2D": _convolution,
+    "TransposeConv2D": _transpose_conv,
+    "Slice": _slice,
+    "Pad": _pad,
+}

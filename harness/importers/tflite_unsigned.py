@@ -12,7 +12,7 @@ import numpy as np
 from harness.graph import OPTIONAL, Graph, Node, Quantization, Tensor
 
 _CONVERSIONS = ("Quantize", "Dequantize")  # read and write uint8 as it is
-_ROUNDED_OTHERWISE = ("Conv2D", "DepthwiseConv2D", "AveragePool2D", "Concatenation", "Mean")
+_ROUNDED_OTHERWISE = ("Conv2D", "DepthwiseConv2D", "AveragePool2D", "Concatenation", "Mean", "ResizeBilinear")
 
 
 def to_int8(graph: Graph) -> None:

@@ -6,7 +6,7 @@ import numpy as np
 
 from harness.graph import Graph, Node, Quantization
 
-CHANNEL_AXIS = {"Conv2D": 0, "DepthwiseConv2D": 3, "FullyConnected": 0}
+CHANNEL_AXIS = {"Conv2D": 0, "DepthwiseConv2D": 3, "FullyConnected": 0, "TransposeConv2D": 0}
 """Ops with weights → the dimension of the weights that is the output channel."""
 
 LIMIT = 127  # -128 is not used, so that negating a weight never overflows

@@ -9,6 +9,7 @@ from harness.errors import FormatError
 from harness.exporters import tflite
 from harness.graph import Tensor
 from harness.ops import OPS, node_macs, run_reference
+from harness.ops.windows import resolve_padding
 from tests.support.graphs import Builder, small_network
 
 litert = pytest.importorskip("tests.support.litert", reason="needs ai-edge-litert")
@@ -53,6 +54,23 @@ def depthwise(rng, b):
     out = channels * multiplier
     w = b.const(rng.normal(size=(1, *rng.integers(1, 4, 2), out)), "w")
     return b.node("DepthwiseConv2D", x, w, b.const(rng.normal(size=out), "b"), **attrs)
+
+
+def transpose_conv(rng, b):
+    cin, cout, stride = (
+        int(rng.integers(1, 9)),
+        int(rng.integers(1, 9)),
+        tuple(rng.integers(1, 4, 2).tolist()),
+    )
+    size, window, padding = (
+        rng.integers(7, 13, 2).tolist(),
+        rng.integers(1, 4, 2).tolist(),
+        pick(rng, "SAME", "VALID"),
+    )
+    _, read = resolve_padding(padding, size, window, stride, (1, 1))
+    x, w = b.input((2, *read, cin)), b.const(rng.normal(size=(cout, *window, cin)), "w")
+    bias = [b.const(rng.normal(size=cout), "b")] if rng.random() < 0.7 else []
+    return b.node("TransposeConv2D", x, w, *bias, stride=stride, padding=padding, size=tuple(size))
 
 
 def fully_connected(rng, b):
@@ -204,6 +222,7 @@ def batch_to_space(rng, b):
 CASES = {
     "Conv2D": conv2d,
     "DepthwiseConv2D": depthwise,
+    "TransposeConv2D": transpose_conv,
     "FullyConnected": fully_connected,
     "AveragePool2D": pool("AveragePool2D"),
     "MaxPool2D": pool("MaxPool2D"),

@@ -1,13 +1,26 @@
-/* Concatenation along an axis. Quantized inputs have the output's scale and zero point, so bytes are copied. */
+/* Concatenation along an axis. Bytes are copied: quantized inputs have the output's scale and zero point. Those of a
+ * model that was uint8 may have their own, and are then requantized as TFLite's ConcatenationWithScaling does it: in
+ * float32, on the values as they were, which are ours plus 128.
+ */
+#include <math.h>
 #include <string.h>
 
 #include "checks.h"
+
+enum { VALUES = 256 };
 
 typedef struct concatenation {
     size_t outer;       /* product of the dimensions before the axis */
     size_t inner_bytes; /* of the dimensions after the axis, in bytes */
     int axis;
+    const int8_t **tables; /* [in_count]: for each byte of an input the output's, or NULL where it is the same */
 } concatenation;
+
+/* May work in place. */
+static void requantize(const int8_t *table, const uint8_t *in, int8_t *out, size_t count)
+{
+    for (size_t i = 0; i < count; i++) out[i] = table[in[i]];
+}
 
 static void run(const qb_step *step)
 {
@@ -16,24 +29,59 @@ static void run(const qb_step *step)
     for (size_t o = 0; o < op->outer; o++) {
         for (uint32_t i = 0; i < step->in_count; i++) {
             const size_t size = (size_t)step->in[i]->dims[op->axis] * op->inner_bytes;
-            memmove(out, (const char *)step->in[i]->data + o * size, size);
+            const char *in = (const char *)step->in[i]->data + o * size;
+            if (op->tables[i] == NULL) {
+                memmove(out, in, size);
+            } else {
+                requantize(op->tables[i], (const uint8_t *)in, (int8_t *)out, size);
+            }
             out += size;
         }
     }
 }
 
-/* An input that has the output's dtype, quantization, and shape but for the axis. */
+static bool set_table(qb_builder *builder, const qb_tensor *in, const qb_tensor *out, const int8_t **table)
+{
+    int8_t *values = qb_alloc(builder, VALUES);
+    if (values == NULL) return false;
+    const float inverse = 1.0f / out->scales[0];
+    const float scale = in->scales[0] * inverse;
+    const float bias = (float)-(in->zero_point + 128) * scale;
+    for (int byte = 0; byte < VALUES; byte++) {
+        const int stored = (int8_t)byte + 128;
+        const float rounded = roundf((float)stored * scale + bias);
+        const double value = (double)rounded + out->zero_point;
+        values[byte] = (int8_t)(value > 127.0 ? 127 : value > -128.0 ? (int)value : -128);
+    }
+    *table = values;
+    return true;
+}
+
+/* An input that has the output's dtype, and its shape but for the axis. */
 static bool check_input(qb_builder *builder, const qb_step *step, const qb_tensor *in, int axis)
 {
     const qb_tensor *out = step->out[0];
     if (in->dtype != out->dtype) return qb_refuse(builder, step, "'%s' and the output differ in dtype", in->name);
-    if (out->quant_count > 0 && !qb_same_quantization(in, out)) {
-        return qb_refuse(builder, step, "'%s' is quantized differently from the output", in->name);
-    }
     for (int d = 0; d < out->rank; d++) {
         if (in->rank != out->rank || (d != axis && in->dims[d] != out->dims[d])) {
             return qb_refuse(builder, step, "the shape of '%s' does not fit the output's", in->name);
         }
+    }
+    return true;
+}
+
+static bool set_tables(qb_builder *builder, const qb_step *step, concatenation *op)
+{
+    const qb_tensor *out = step->out[0];
+    op->tables = qb_alloc(builder, step->in_count * sizeof *op->tables);
+    if (op->tables == NULL) return false;
+    for (uint32_t i = 0; i < step->in_count; i++) {
+        const qb_tensor *in = step->in[i];
+        if (out->quant_count == 0 || qb_same_quantization(in, out)) continue;
+        if (step->node->options[0] == 0 || in->dtype != QB_S8 || in->quant_count != 1 || out->quant_count != 1) {
+            return qb_refuse(builder, step, "'%s' is quantized differently from the output", in->name);
+        }
+        if (!set_table(builder, in, out, &op->tables[i])) return false;
     }
     return true;
 }
@@ -58,7 +106,7 @@ bool qb_prepare_CONCATENATION(qb_builder *builder, qb_step *step)
 {
     if (!check_tensors(builder, step)) return false;
     concatenation *op = qb_alloc(builder, sizeof *op);
-    if (op == NULL) return false;
+    if (op == NULL || !set_tables(builder, step, op)) return false;
     const qb_tensor *out = step->out[0];
     op->axis = step->node->axis;
     op->outer = 1;

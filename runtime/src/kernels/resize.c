@@ -6,7 +6,8 @@
  *     bilinear   out[i] = in[⌊p⌋] · (1 − f) + in[⌈p⌉] · f with f = p − ⌊p⌋, along both axes
  *
  * as TFLite's reference kernels compute it: positions in float32, or in 1/1024 of a pixel for integers, whose weighted
- * sums are rounded half away from zero.
+ * sums are rounded half away from zero. What was uint8 is computed in float32 on the values as they were, which are
+ * ours plus 128, and rounded half up.
  */
 #include <math.h>
 #include <string.h>
@@ -18,8 +19,8 @@ enum { FRACTION_BITS = 10, ONE = 1 << FRACTION_BITS };
 /* For each output pixel of an axis, the input pixels around its position and how far it is from the lower. */
 typedef struct axis {
     size_t *low, *high;
-    float *part;          /* float32 */
-    int32_t *part_fixed;  /* integers, in 1/1024 */
+    float *part;         /* float32, and what was uint8 */
+    int32_t *part_fixed; /* integers, in 1/1024 */
 } axis;
 
 typedef struct bilinear {
@@ -40,6 +41,11 @@ static bool is_aligned(const qb_step *step, int32_t out)
 static float scale_of(const qb_step *step, int32_t in, int32_t out)
 {
     return is_aligned(step, out) ? (float)(in - 1) / (float)(out - 1) : (float)in / (float)out;
+}
+
+static bool was_uint8(const qb_step *step)
+{
+    return step->node->options[2] != 0 && step->in[0]->dtype == QB_S8;
 }
 
 static bool has_half_pixels(const qb_step *step)
@@ -114,7 +120,7 @@ static bool locate(qb_builder *builder, const qb_step *step, axis *axis, int dim
     axis->part = qb_alloc(builder, count * sizeof *axis->part);
     axis->part_fixed = qb_alloc(builder, count * sizeof *axis->part_fixed);
     if (axis->low == NULL || axis->high == NULL || axis->part == NULL || axis->part_fixed == NULL) return false;
-    const bool fixed = step->in[0]->dtype != QB_F32;
+    const bool fixed = step->in[0]->dtype != QB_F32 && !was_uint8(step);
     for (int32_t i = 0; i < out; i++) (fixed ? locate_fixed : locate_f32)(step, axis, i, in, out);
     return true;
 }
@@ -122,6 +128,13 @@ static bool locate(qb_builder *builder, const qb_step *step, axis *axis, int dim
 static inline float blend_f32(float low_low, float high_low, float low_high, float high_high, float y, float x)
 {
     return low_low * (1 - y) * (1 - x) + high_low * y * (1 - x) + low_high * (1 - y) * x + high_high * y * x;
+}
+
+static inline int blend_unsigned(int low_low, int high_low, int low_high, int high_high, float y, float x)
+{
+    const float sum = blend_f32((float)(low_low + 128), (float)(high_low + 128), (float)(low_high + 128),
+                                (float)(high_high + 128), y, x);
+    return (int)(sum + 0.5f) - 128;
 }
 
 static inline int64_t blend_fixed(int64_t low_low, int64_t high_low, int64_t low_high, int64_t high_high, int64_t y,
@@ -157,6 +170,7 @@ static inline int64_t blend_fixed(int64_t low_low, int64_t high_low, int64_t low
 
 DEFINE_RUN(run_f32, float, blend_f32, part)
 DEFINE_RUN(run_s8, int8_t, blend_fixed, part_fixed)
+DEFINE_RUN(run_unsigned, int8_t, blend_unsigned, part)
 DEFINE_RUN(run_s16, int16_t, blend_fixed, part_fixed)
 
 bool qb_prepare_RESIZE_BILINEAR(qb_builder *builder, qb_step *step)
@@ -171,8 +185,18 @@ bool qb_prepare_RESIZE_BILINEAR(qb_builder *builder, qb_step *step)
         op->x.high[x] *= op->channels;
     }
     step->state = op;
-    const uint8_t dtype = step->in[0]->dtype;
-    step->run = dtype == QB_F32 ? run_f32 : dtype == QB_S8 ? run_s8 : run_s16;
-    step->kernel = dtype == QB_F32 ? "resize_bilinear_f32" : dtype == QB_S8 ? "resize_bilinear_s8" : "resize_bilinear_s16";
-    return true;
+    switch (step->in[0]->dtype) {
+    case QB_F32:
+        step->run = run_f32;
+        step->kernel = "resize_bilinear_f32";
+        return true;
+    case QB_S8:
+        step->run = was_uint8(step) ? run_unsigned : run_s8;
+        step->kernel = "resize_bilinear_s8";
+        return true;
+    default:
+        step->run = run_s16;
+        step->kernel = "resize_bilinear_s16";
+        return true;
+    }
 }

@@ -8,7 +8,7 @@ from tests.conformance.cases.slices import moved
 from tests.conformance.draw import Draw, case
 
 
-@case("PADV2", "f32", "int8", "int32", "int64")
+@case("PADV2", "f32", "int8", "uint8", "int16", "int32", "int64", "bool")
 def pad_with_value(draw: Draw) -> None:
     shape, quant = draw.shape(1, 4), draw.quant()
     value = draw.const(draw.rng.integers(-100, 100), draw.dtype, quant)
@@ -20,7 +20,7 @@ def pad_with_value(draw: Draw) -> None:
     draw.operator("PADV2", inputs, [draw.output(draw.dtype, quant)], "PadV2Options", 2)
 
 
-@case("MIRROR_PAD", "f32", "int8", "int32", "int64")
+@case("MIRROR_PAD", "f32", "int8", "uint8", "int16", "int32", "int64", "bool")
 def mirror_pad(draw: Draw) -> None:
     shape, mode = draw.shape(1, 4), draw.integer(0, 1)  # reflect, symmetric
     pads = [[draw.integer(0, d - 1 + mode) for _ in range(2)] for d in shape]
@@ -44,13 +44,15 @@ def blocks(op: str, kind: str, wider: bool):
     return draw_blocks
 
 
-case("DEPTH_TO_SPACE", "f32", "int8", "int32", "int64")(blocks("DEPTH_TO_SPACE", "DepthToSpaceOptions", True))
-case("SPACE_TO_DEPTH", "f32", "int8", "int32", "int64")(
+case("DEPTH_TO_SPACE", "f32", "int8", "uint8", "int32", "int64")(
+    blocks("DEPTH_TO_SPACE", "DepthToSpaceOptions", True)
+)
+case("SPACE_TO_DEPTH", "f32", "int8", "uint8", "int32", "int64")(
     blocks("SPACE_TO_DEPTH", "SpaceToDepthOptions", False)
 )
 
 
-@case("SPACE_TO_BATCH_ND", "f32", "int8", "int32", "int64")
+@case("SPACE_TO_BATCH_ND", "f32", "int8", "uint8", "int16", "int32", "int64", "bool")
 def space_to_batch(draw: Draw) -> None:
     """LiteRT has blocks of height, and of width as well."""
     shape = list(draw.shape(3, 4))
@@ -64,7 +66,7 @@ def space_to_batch(draw: Draw) -> None:
     draw.operator("SPACE_TO_BATCH_ND", inputs, [draw.output(**like)], "SpaceToBatchNDOptions", 3)
 
 
-@case("BATCH_TO_SPACE_ND", "f32", "int8", "int32", "int64")
+@case("BATCH_TO_SPACE_ND", "f32", "int8", "uint8", "int16", "int32", "int64", "bool")
 def batch_to_space(draw: Draw) -> None:
     shape = list(draw.shape(3, 4, 5))
     count = len(shape) - 2
@@ -89,7 +91,7 @@ def resize(op: str, kind: str):
     return draw_resize
 
 
-case("RESIZE_BILINEAR", "f32", "int8", "int16")(resize("RESIZE_BILINEAR", "ResizeBilinearOptions"))
-case("RESIZE_NEAREST_NEIGHBOR", "f32", "int8", "int16")(
+case("RESIZE_BILINEAR", "f32", "int8", "uint8", "int16")(resize("RESIZE_BILINEAR", "ResizeBilinearOptions"))
+case("RESIZE_NEAREST_NEIGHBOR", "f32", "int8", "uint8", "int16", "int32", "bool")(
     resize("RESIZE_NEAREST_NEIGHBOR", "ResizeNearestNeighborOptions")
 )

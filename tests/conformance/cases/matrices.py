@@ -1,7 +1,9 @@
-"""Products of matrices whose batches broadcast."""
+"""Products of matrices whose batches broadcast, and transposed convolutions."""
 
 from __future__ import annotations
 
+from harness.ops.windows import resolve_padding
+from tests.conformance.cases.linear import bias, output, weights
 from tests.conformance.draw import Draw, case
 
 
@@ -17,3 +19,22 @@ def batch_matmul(draw: Draw) -> None:
     output = draw.output(draw.dtype, draw.quant(0.02, 1.0))
     options = {"AdjX": swap_a, "AdjY": swap_b}
     draw.operator("BATCH_MATMUL", inputs, [output], "BatchMatMulOptions", 3, **options)
+
+
+@case("TRANSPOSE_CONV", "f32", "int8", "uint8", "int16", relative_to="sums")
+def transpose_conv(draw: Draw) -> None:
+    """The output is what a convolution with these windows makes the input of."""
+    size = (draw.integer(1, 12), draw.integer(1, 12))
+    window = (draw.integer(1, min(5, size[0])), draw.integer(1, min(5, size[1])))
+    stride = (draw.integer(1, 3), draw.integer(1, 3))
+    padding = draw.integer(0, 1)  # SAME, VALID
+    _, read = resolve_padding(("SAME", "VALID")[padding], size, window, stride, (1, 1))
+    batch, depth, count, quant = draw.integer(1, 2), draw.integer(1, 9), draw.integer(1, 9), draw.quant()
+    x = draw.input((batch, *read, depth), draw.dtype, quant)
+    w, bias_quant = weights(draw, (count, *window, depth), 0, quant)
+    inputs = [draw.const((batch, *size, count)), w, x]
+    if draw.chance(0.7):
+        inputs.append(bias(draw, count, bias_quant))
+    options = {"Padding": padding, "StrideH": stride[0], "StrideW": stride[1]}
+    options["FusedActivationFunction"] = draw.activation()
+    draw.operator("TRANSPOSE_CONV", inputs, [output(draw)], "TransposeConvOptions", 4, **options)

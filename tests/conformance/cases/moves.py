@@ -7,7 +7,7 @@ import numpy as np
 from tests.conformance.draw import Draw, case
 
 
-@case("RESHAPE", "f32", "int8")
+@case("RESHAPE", "f32", "int8", "uint8", "int16", "int32", "int64", "bool")
 def reshape(draw: Draw) -> None:
     shape, quant = draw.shape(), draw.quant()
     x = draw.input(shape, draw.dtype, quant)
@@ -15,7 +15,7 @@ def reshape(draw: Draw) -> None:
     draw.operator("RESHAPE", [x, target], [draw.output(draw.dtype, quant)])
 
 
-@case("PAD", "f32", "int8")
+@case("PAD", "f32", "int8", "uint8", "int16", "int32", "int64")
 def pad(draw: Draw) -> None:
     shape, quant = draw.shape(1, 4), draw.quant()
     paddings = draw.const(draw.rng.integers(0, 4, (len(shape), 2)))
@@ -23,14 +23,16 @@ def pad(draw: Draw) -> None:
     draw.operator("PAD", [x, paddings], [draw.output(draw.dtype, quant)], "PadOptions", 2)
 
 
-@case("CONCATENATION", "f32", "int8")
+@case("CONCATENATION", "f32", "int8", "uint8", "int16", "int32", "int64", "bool")
 def concatenation(draw: Draw) -> None:
+    """The inputs of a uint8 one may be quantized differently."""
     shape, quant = list(draw.shape(1, 5)), draw.quant()
     axis = draw.integer(-len(shape), len(shape) - 1)
     inputs = []
     for _ in range(draw.integer(1, 4)):
         shape[axis] = draw.integer(1, 7)
-        inputs.append(draw.input(shape, draw.dtype, quant))
+        own = draw.quant() if draw.arithmetic == "uint8" and draw.chance() else quant
+        inputs.append(draw.input(shape, draw.dtype, own))
     output = draw.output(draw.dtype, quant)
     draw.operator("CONCATENATION", inputs, [output], "ConcatenationOptions", 2, Axis=axis)
 

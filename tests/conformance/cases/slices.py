@@ -6,8 +6,6 @@ import numpy as np
 
 from tests.conformance.draw import Draw, case
 
-MOVED = ("f32", "int8", "int32", "int64", "bool")
-
 
 def moved(draw: Draw, shape) -> tuple[int, dict]:
     """An input, and the dtype and quantization of outputs that hold its values."""
@@ -15,7 +13,7 @@ def moved(draw: Draw, shape) -> tuple[int, dict]:
     return draw.input(shape, draw.dtype, quant), {"dtype": draw.dtype, "quant": quant}
 
 
-@case("SLICE", "f32", "int8", "int32", "int64", "bool")
+@case("SLICE", "f32", "int8", "uint8", "int16", "int32", "int64", "bool")
 def slice_(draw: Draw) -> None:
     shape = draw.shape(1, 5)
     begin = [draw.integer(0, d - 1) for d in shape]
@@ -37,7 +35,7 @@ def bounds(draw: Draw, length: int) -> tuple[int, int, int]:
     return first, end if end >= 0 else -length - 1, stride
 
 
-@case("STRIDED_SLICE", "f32", "int8", "int32", "int64", "bool")
+@case("STRIDED_SLICE", "f32", "int8", "uint8", "int16", "int32", "int64", "bool")
 def strided_slice(draw: Draw) -> None:
     shape = draw.shape(1, 4)
     taken = draw.integer(1, len(shape))
@@ -60,7 +58,7 @@ def strided_slice(draw: Draw) -> None:
     draw.operator("STRIDED_SLICE", inputs, [draw.output(**like)], "StridedSliceOptions", 4, **masks)
 
 
-@case("REVERSE_V2", "f32", "int8", "int32", "int64", "bool")
+@case("REVERSE_V2", "f32", "int8", "uint8", "int16", "int32", "int64", "bool")
 def reverse(draw: Draw) -> None:
     shape = draw.shape(1, 4)
     first = draw.integer(0, len(shape) - 1)
@@ -69,7 +67,7 @@ def reverse(draw: Draw) -> None:
     draw.operator("REVERSE_V2", [x, draw.const(list(axes))], [draw.output(**like)], version=3)
 
 
-@case("TRANSPOSE", "f32", "int8", "int32", "int64", "bool")
+@case("TRANSPOSE", "f32", "int8", "uint8", "int16", "int32", "int64", "bool")
 def transpose(draw: Draw) -> None:
     shape = draw.shape(1, 6, 5)
     x, like = moved(draw, shape)
@@ -78,7 +76,7 @@ def transpose(draw: Draw) -> None:
     )
 
 
-@case("TILE", "f32", "int8", "int32", "int64", "bool")
+@case("TILE", "f32", "int8", "uint8", "int16", "int32", "int64", "bool")
 def tile(draw: Draw) -> None:
     shape = draw.shape(1, 4, 5)
     x, like = moved(draw, shape)
@@ -86,7 +84,7 @@ def tile(draw: Draw) -> None:
     draw.operator("TILE", [x, multiples], [draw.output(**like)], version=2)
 
 
-@case("BROADCAST_TO", "f32", "int8", "int32", "int64", "bool")
+@case("BROADCAST_TO", "f32", "int8", "uint8", "int16", "int32", "int64", "bool")
 def broadcast_to(draw: Draw) -> None:
     target = draw.shape(1, 5, 5)
     shape = [1 if draw.chance(0.4) else d for d in target][draw.integer(0, len(target) - 1) :]
@@ -94,7 +92,7 @@ def broadcast_to(draw: Draw) -> None:
     draw.operator("BROADCAST_TO", [x, draw.const(target)], [draw.output(**like)], version=3)
 
 
-@case("FILL", "f32", "int8", "int32", "int64", "bool")
+@case("FILL", "f32", "int8", "uint8", "int16", "int32", "int64", "bool")
 def fill(draw: Draw) -> None:
     x, like = moved(draw, ())
     draw.operator("FILL", [draw.const(draw.shape(1, 4)), x], [draw.output(**like)], version=3)
@@ -109,7 +107,7 @@ def zeros_like(draw: Draw) -> None:
 # --- one into many, many into one ---
 
 
-@case("SPLIT", "f32", "int8", "int32")
+@case("SPLIT", "f32", "int8", "uint8", "int16", "int32", "int64")
 def split(draw: Draw) -> None:
     shape, parts = list(draw.shape(1, 4, 4)), draw.integer(1, 4)
     axis = draw.integer(0, len(shape) - 1)
@@ -120,7 +118,7 @@ def split(draw: Draw) -> None:
     draw.operator("SPLIT", inputs, outputs, "SplitOptions", 2, NumSplits=parts)
 
 
-@case("SPLIT_V", "f32", "int8", "int32", "int64")
+@case("SPLIT_V", "f32", "int8", "uint8", "int16", "int32", "int64")
 def split_by_sizes(draw: Draw) -> None:
     shape, sizes = list(draw.shape(1, 4)), [draw.integer(1, 4) for _ in range(draw.integer(1, 4))]
     axis = draw.integer(0, len(shape) - 1)
@@ -134,7 +132,7 @@ def split_by_sizes(draw: Draw) -> None:
     draw.operator("SPLIT_V", inputs, given, "SplitVOptions", 2, NumSplits=outputs)
 
 
-@case("PACK", "f32", "int8", "int32", "int64")
+@case("PACK", "f32", "int8", "uint8", "int16", "int32", "int64")
 def pack(draw: Draw) -> None:
     shape, quant, count = draw.shape(1, 4), draw.quant(), draw.integer(1, 4)
     inputs = [draw.input(shape, draw.dtype, quant) for _ in range(count)]
@@ -142,7 +140,7 @@ def pack(draw: Draw) -> None:
     draw.operator("PACK", inputs, [draw.output(draw.dtype, quant)], "PackOptions", 2, **options)
 
 
-@case("UNPACK", "f32", "int8", "int32", "bool")
+@case("UNPACK", "f32", "int8", "uint8", "int16", "int32", "bool")
 def unpack(draw: Draw) -> None:
     shape = draw.shape(2, 4, 4)
     axis = draw.integer(-len(shape), len(shape) - 1)
@@ -151,7 +149,7 @@ def unpack(draw: Draw) -> None:
     draw.operator("UNPACK", [x], outputs, "UnpackOptions", 2, Num=shape[axis], Axis=axis)
 
 
-@case("EXPAND_DIMS", "f32", "int8", "int32")
+@case("EXPAND_DIMS", "f32", "int8", "uint8", "int16", "int32", "int64", "bool")
 def expand_dims(draw: Draw) -> None:
     shape = draw.shape(1, 4)
     x, like = moved(draw, shape)
@@ -159,7 +157,7 @@ def expand_dims(draw: Draw) -> None:
     draw.operator("EXPAND_DIMS", [x, axis], [draw.output(**like)], "ExpandDimsOptions")
 
 
-@case("SQUEEZE", "f32", "int8", "int32")
+@case("SQUEEZE", "f32", "int8", "uint8", "int16", "int32", "int64", "bool")
 def squeeze(draw: Draw) -> None:
     shape = [1 if draw.chance() else d for d in draw.shape(2, 5)]
     ones = [i for i, d in enumerate(shape) if d == 1]
@@ -171,7 +169,7 @@ def squeeze(draw: Draw) -> None:
 # --- indices ---
 
 
-@case("GATHER", "f32", "int8", "int32", "int64", "bool")
+@case("GATHER", "f32", "int8", "uint8", "int16", "int32", "int64", "bool")
 def gather(draw: Draw) -> None:
     shape = draw.shape(1, 4)
     batch = draw.integer(0, len(shape) - 1) if draw.chance(0.4) else 0
@@ -187,7 +185,7 @@ def gather(draw: Draw) -> None:
     draw.operator("GATHER", [x, indices], [draw.output(**like)], "GatherOptions", 4, **options)
 
 
-@case("GATHER_ND", "f32", "int8", "int32", "int64", "bool")
+@case("GATHER_ND", "f32", "int8", "uint8", "int16", "int32", "int64", "bool")
 def gather_nd(draw: Draw) -> None:
     shape = draw.shape(1, 4)
     depth = draw.integer(1, len(shape))
@@ -201,7 +199,7 @@ def gather_nd(draw: Draw) -> None:
     draw.operator("GATHER_ND", [x, indices], [draw.output(**like)], "GatherNdOptions", 3)
 
 
-@case("ONE_HOT", "f32", "int8", "int32", "int64", "bool")
+@case("ONE_HOT", "f32", "int8", "uint8", "int32", "int64", "bool")
 def one_hot(draw: Draw) -> None:
     shape, depth = draw.shape(1, 3, 5), draw.integer(1, 6)
     dtype, quant = draw.choice((np.int32, np.int64)), draw.quant()
@@ -212,7 +210,7 @@ def one_hot(draw: Draw) -> None:
     draw.operator("ONE_HOT", inputs, [draw.output(draw.dtype, quant)], "OneHotOptions", **options)
 
 
-@case("TOPK_V2", "f32", "int8", "int32", "int64")
+@case("TOPK_V2", "f32", "int8", "uint8", "int16", "int32", "int64")
 def top_k(draw: Draw) -> None:
     shape = draw.shape(1, 4, 20)
     x, like = moved(draw, shape)
