@@ -33,6 +33,8 @@ GRACE_S = 10.0  # after a program's own deadline: to be killed, and for the news
 ATTEMPTS = 3  # at moving one file
 RETURN_S = 90.0  # a device that broke off in a run may take this long to be back, as after a reboot
 PAUSE_S = 1.0  # between attempts
+DAMAGED = 9  # exit status of the check of a hash, which no program used there has
+DIGEST = 64  # hexadecimal digits of SHA-256
 CANNOT_START = (126, 127)  # exit status of env(1)
 
 
@@ -157,23 +159,28 @@ class RemoteDevice:
         self._connected = True
         self._connections += 1
         try:
-            folder = _line("mkdir", "-p", self.folder)
-            said = self._shell(f"umask 077 && {folder} && cat /proc/sys/kernel/random/boot_id")
-            if said.status:
+            said = self._shell(
+                f"umask 077; {_line('mkdir', '-p', self.folder)} && cat /proc/sys/kernel/random/boot_id && "
+                f"{_line('sha256sum', self._script)}"
+            )
+            boot_id, _, digest = said.stdout.decode("ascii", "replace").partition("\n")
+            if not boot_id:
                 raise DeviceError(f"cannot make the work folder {self.folder}: {said.complaint()}")
-            self._provide_script()
+            if digest[:DIGEST] != _sha256(SCRIPT):
+                self._provide_script()
         except DeviceError:
             self._connected = False
             raise
-        self._boot_id = said.stdout.decode("ascii", "replace").strip()
+        self._boot_id = boot_id
 
     def _provide_script(self) -> None:
-        for _ in range(ATTEMPTS):
-            if self._digest(self._script) == _sha256(SCRIPT):
-                return
-            with contextlib.suppress(Damaged):
-                self._push(SCRIPT, self._script)
-        raise Damaged(f"{self._script} does not arrive as it was sent: check its storage")
+        for left in reversed(range(ATTEMPTS)):
+            try:
+                return self._push(SCRIPT, self._script)
+            except Damaged:
+                if not left:
+                    raise
+        return None
 
     @contextlib.contextmanager
     def _connection(self) -> Iterator[None]:
@@ -228,14 +235,17 @@ class RemoteDevice:
     def _push(self, local: Path, target: str) -> None:
         digest = _sha256(local)
         part = f"{target}.{secrets.token_hex(4)}.part"
+        mode = f"{local.stat().st_mode & 0o777:o}"
+        move = f"{_line('chmod', mode, part)} && {_line('mv', '-f', part, target)}"
+        check = f'set -- $({_line("sha256sum", part)}); [ "$1" = {digest} ] || exit {DAMAGED}'
         try:
-            self._shell(_line("mkdir", "-p", target.rpartition("/")[0]))
+            if (parent := target.rpartition("/")[0]) != self.folder:
+                self._shell(_line("mkdir", "-p", parent))
             with self._connection():
                 self._transport.upload(local, part)
-            if self._digest(part) != digest:
+            moved = self._shell(f"({check}; {move})", HASHING_S)
+            if moved.status == DAMAGED:
                 raise Damaged(f"{local} did not arrive as it was sent (SHA-256 differs): check its storage")
-            mode = f"{local.stat().st_mode & 0o777:o}"
-            moved = self._shell(f"{_line('chmod', mode, part)} && {_line('mv', '-f', part, target)}")
             if moved.status:
                 raise DeviceError(f"cannot copy {local} to {target}: {moved.complaint()}")
         except DeviceError as error:
@@ -246,7 +256,7 @@ class RemoteDevice:
         with contextlib.suppress(DeviceError):
             self._shell(_line("rm", "-f", part))
             free, needed = self._free_bytes(), local.stat().st_size
-            if not isinstance(error, ConnectionLost | Damaged) and free is not None and free < needed:
+            if not isinstance(error, ConnectionLost) and free is not None and free < needed:
                 what = f"{local.name} takes {needed:,} bytes and {free:,} are free"
                 return DeviceError(f"its disk is full: {what}: remove something there")
         return error

@@ -48,6 +48,8 @@ int main(int argc, char **argv) {
             for (;;) sleep(60);
         }
         puts("parent ends");
+    } else if (!strcmp(mode, "hog")) { /* takes and uses all the memory there is */
+        for (;;) memset(malloc(1 << 20), 1, 1 << 20);
     } else if (!strcmp(mode, "drip")) { /* alive, but only just */
         for (;;) {
             write(1, ".", 1);
