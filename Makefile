@@ -1,5 +1,5 @@
 # The two commands of the README. Everything is installed into .venv, once, and again when pyproject.toml changes.
-.PHONY: bench test lint
+.PHONY: bench test lint figures kernels
 
 bench: .venv/.bench
 	.venv/bin/bench --device qemu --model solar_cells
@@ -11,6 +11,15 @@ lint: .venv/.test
 	.venv/bin/ruff check .
 	.venv/bin/ruff format --check .
 
+# Speed beside other runtimes (docs/speed.md), an hour on a machine with nothing else to do; QUICK=--quick: a rehearsal.
+figures: .venv-peers/.done
+	.venv-peers/bin/python -m benchmarks.arm
+	.venv-peers/bin/python -m benchmarks.peers $(QUICK)
+	.venv-peers/bin/python -m benchmarks.modelled
+
+kernels: .venv-peers/.done
+	.venv-peers/bin/pytest benchmarks/test_kernels.py --benchmark-columns min,median,ops
+
 .venv/.bench: pyproject.toml scripts/setup.sh
 	scripts/setup.sh graphdef,solar
 	touch $@
@@ -18,3 +27,8 @@ lint: .venv/.test
 .venv/.test: pyproject.toml scripts/setup.sh
 	scripts/setup.sh graphdef,onnx,report,solar,view,test
 	touch $@ .venv/.bench
+
+.venv-peers/.done: pyproject.toml
+	python3 -m venv .venv-peers
+	.venv-peers/bin/pip install --editable .[peers]
+	touch $@

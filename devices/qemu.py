@@ -53,21 +53,26 @@ class QemuDevice(HostDevice):
 
     def count_instructions(self, argv: list[str], timeout: float) -> list[int] | None:
         """The same numbers on every run of the same argv, as long as the program itself does the same."""
-        major = int(self.version.split(".")[0])
-        if major < FIRST_WITH_PLUGINS or "-plugin" not in self._ask("-h"):
-            return None
-        plugin = _plugin(major)
         with tempfile.TemporaryDirectory() as folder:
             count = Path(folder) / "count"
-            option = ",".join(str(part).replace(",", ",,") for part in (plugin, f"out={count}"))
-            options = (*FIXED_ADDRESSES[self.arch], "-plugin", option)
-            result = self._run((*self.emulator, *options), argv, timeout, {})
+            emulator = self.counting(count)
+            if emulator is None:
+                return None
+            result = self._run(emulator, argv, timeout, {})
             written = count.read_text() if count.is_file() else ""
         if result.exit_code != 0 or not written.endswith("\n"):
             ending = result.signal or f"exit code {result.exit_code}"
             said = result.stderr.decode(errors="replace").strip()[-300:]
             raise self._failed(f"counting the instructions of '{argv[0]}' failed ({ending}): {said}")
         return [int(line) for line in written.splitlines()]
+
+    def counting(self, output: Path) -> tuple[str, ...] | None:
+        """The emulator's words under which it writes the counts of a program to `output`; None without plugins."""
+        major = int(self.version.split(".")[0])
+        if major < FIRST_WITH_PLUGINS or "-plugin" not in self._ask("-h"):
+            return None
+        option = ",".join(str(part).replace(",", ",,") for part in (_plugin(major), f"out={output}"))
+        return (*self.emulator, *FIXED_ADDRESSES[self.arch], "-plugin", option)
 
     def _version(self) -> str:
         said = self._ask("--version")

@@ -61,7 +61,7 @@ def runner(arch: str, progress: Progress | None = None, *, extra_flags: tuple[st
     progress: told what is happening, in words. extra_flags: added to every compilation and to the link, for
     sanitizer builds. Raises UsageError for an unknown architecture, BenchError for an error of the compiler.
     """
-    sources = _sources(arch)
+    sources = sources_of(arch)
     folder = cache.folder("runners", f"{arch}-{_key(arch, sources, extra_flags)}")
     report = progress or (lambda text: None)
     return cache.file(
@@ -84,7 +84,7 @@ def read_isa_variants(path: Path) -> list[IsaVariant]:
     return [IsaVariant(name, arch, tuple(shlex.split(flags))) for name, arch, flags in found]
 
 
-def _sources(arch: str) -> dict[str, tuple[str, ...]]:
+def sources_of(arch: str) -> dict[str, tuple[str, ...]]:
     """Every C file to compile for `arch`, relative to runtime/, with the flags that are its own."""
     if arch not in TARGETS:
         raise unknown_name("architecture", arch, TARGETS)

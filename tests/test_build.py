@@ -104,7 +104,7 @@ def test_runner_runs_here(tiny: Path) -> None:
 
 def test_every_architecture_gets_its_own_isa_variants(tiny: Path) -> None:
     kernels = {
-        arch: [Path(name).stem for name in build._sources(arch) if "kernels" in name]
+        arch: [Path(name).stem for name in build.sources_of(arch) if "kernels" in name]
         for arch in ARCHITECTURES
     }
     assert kernels == {
@@ -112,7 +112,7 @@ def test_every_architecture_gets_its_own_isa_variants(tiny: Path) -> None:
         "armv7": ["answer_scalar", "unused_neon"],
         "x86_64": ["answer_scalar", "unused_avx2"],
     }
-    assert build._sources("x86_64")["src/kernels/unused_avx2.c"] == ("-mavx2", "-mfma")
+    assert build.sources_of("x86_64")["src/kernels/unused_avx2.c"] == ("-mavx2", "-mfma")
     for arch in ARCHITECTURES:
         build.runner(arch)  # the #error lines see to it that the flags arrive
 

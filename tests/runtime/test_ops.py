@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from harness.exporters import tflite
+from harness.graph import Graph, Node, Quantization, Tensor
 from tests.support import op_graphs, runner
 from tests.support.litert import Reference
 
@@ -41,6 +42,21 @@ def test_f32(op, tmp_path):
 @pytest.mark.parametrize("op", ["Quantize", "Dequantize"])
 def test_conversions(op, tmp_path):
     compare(op_graphs.conversion_graph(op, COUNT, seed=5), tmp_path, seed=6, sanitized=True)
+
+
+def test_softmax_of_differences_too_small_for_tflite(tmp_path):
+    """Its reference kernel aborts there; its table of float exponentials gives equal shares, as ours."""
+    graph = Graph("softmax")
+    for name, quant in (
+        ("x", Quantization(np.float32(1e-9), 0)),
+        ("y", Quantization(np.float32(1 / 256), -128)),
+    ):
+        graph.tensors[name] = Tensor(name, (1, 10), np.dtype(np.int8), quant=quant)
+    graph.nodes.append(Node("Softmax", "s", ["x"], ["y"], {}))
+    graph.inputs, graph.outputs = ["x"], ["y"]
+    values = np.linspace(-128, 127, 10).astype(np.int8)[None]
+    (actual,) = runner.predict(graph.verify(), [values], tmp_path, sanitized=True)
+    assert actual.tolist() == [[round(256 / 10) - 128] * 10]
 
 
 @pytest.mark.parametrize("arch", [arch for arch in ("aarch64", "armv7") if arch != runner.HOST])

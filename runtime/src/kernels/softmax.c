@@ -63,11 +63,15 @@ static void run_s8(const qb_step *step)
 }
 
 /* The exponentials of −d·scale·β for d = 0…255; differences beyond the range of Q5.26 count as zero, as in TFLite's
- * PreprocessSoftmaxScaling and CalculateInputRadius. False where the factor is too small for that form. */
-static bool tabulate_exps(softmax *op, double beta, double scale)
+ * PreprocessSoftmaxScaling and CalculateInputRadius. Those take no factor below one step of Q5.26, where all of the 256
+ * differences together are less than 4e-6: then they are rounded to steps. */
+static void tabulate_exps(softmax *op, double beta, double scale)
 {
     const double real = fmin(beta * scale * (1 << (31 - QB_EXP_INTEGER_BITS)), 2147483647.0);
-    if (!(real > 1.0)) return false;
+    if (real <= 1.0) {
+        for (int32_t d = 0; d < 256; d++) op->exps[d] = qb_exp_of_negative(-(int32_t)round(d * real));
+        return;
+    }
     const qb_multiplier factor = qb_quantize_multiplier(real);
     const double whole = (1 << QB_EXP_INTEGER_BITS) - 1;
     const double radius = floor(ldexp(whole, 31 - QB_EXP_INTEGER_BITS - factor.shift));
@@ -76,7 +80,6 @@ static bool tabulate_exps(softmax *op, double beta, double scale)
         const int32_t shifted = qb_shift_left(-d, factor.shift);
         op->exps[d] = counts ? qb_exp_of_negative(qb_doubling_high_mul(shifted, factor.multiplier)) : 0;
     }
-    return true;
 }
 
 static bool prepare_s8(qb_builder *builder, qb_step *step, softmax *op)
@@ -85,9 +88,7 @@ static bool prepare_s8(qb_builder *builder, qb_step *step, softmax *op)
     if (out->scales[0] != 1.0f / 256.0f || out->zero_point != -128) {
         return qb_refuse(builder, step, "the output's scale is not 1/256 or its zero point not -128");
     }
-    if (!tabulate_exps(op, (double)op->beta, (double)step->in[0]->scales[0])) {
-        return qb_refuse(builder, step, "the input's scale times beta is too small");
-    }
+    tabulate_exps(op, (double)op->beta, (double)step->in[0]->scales[0]);
     step->run = run_s8;
     step->kernel = "softmax_s8";
     return true;
