@@ -51,7 +51,11 @@ static int8_t *pack_weights(qb_builder *builder, const packed_s8 *packed, const 
         place_depths(packed->kernel, n, offsets);
         for (size_t t = 0; t < taps; t++, from += used) {
             int8_t *group = weights + (n / nr * taps + t) * depth * nr;
-            for (size_t k = 0; k < used; k += kr, group += nr * kr) {
+            size_t k = 0;
+            if (moved == 0 && kr == 4 && offsets[3] == offsets[0] + 3) { /* dot products' groups, a word each */
+                for (; k + 4 <= used; k += 4, group += nr * 4) memcpy(group + offsets[0], from + k, 4);
+            }
+            for (; k < used; k += kr, group += nr * kr) {
                 const size_t count = used - k < kr ? used - k : kr;
                 for (size_t i = 0; i < count; i++) group[offsets[i]] = (int8_t)(from[k + i] + moved);
             }

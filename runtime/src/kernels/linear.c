@@ -28,6 +28,30 @@ static float weight_scale(const qb_tensor *weights, int32_t channel)
     return weights->scales[weights->quant_count == 1 ? 0 : channel];
 }
 
+/* What check_sums asks of one channel's weights, `step` apart; a constant 1 wherever that is so, for the compiler. */
+typedef struct weights_range {
+    int64_t sum; /* of magnitudes */
+    int8_t lowest, highest;
+} weights_range;
+
+static inline weights_range range_of(const int8_t *w, size_t count, const size_t step)
+{
+    enum { PART = 1 << 16 }; /* magnitudes whose sum fits in 32 bits */
+    weights_range range = {0, w[0], w[0]};
+    for (size_t done = 0; done < count;) {
+        const size_t end = count - done < PART ? count : done + PART;
+        int32_t sum = 0;
+        for (; done < end; done++) {
+            const int8_t value = w[done * step];
+            sum += value < 0 ? -value : value;
+            range.lowest = value < range.lowest ? value : range.lowest;
+            range.highest = value > range.highest ? value : range.highest;
+        }
+        range.sum += sum;
+    }
+    return range;
+}
+
 /* Refuses a layer whose int32 sums could overflow, |x − z_x| being at most 255, also where Σ x·w and z_w·Σ x are
  * computed apart; notes the range of the weights and how large sums get. */
 static bool check_sums(qb_builder *builder, const qb_step *step, qb_linear *op, const int32_t *bias)
@@ -40,13 +64,11 @@ static bool check_sums(qb_builder *builder, const qb_step *step, qb_linear *op, 
     op->lowest_weight = op->highest_weight = w[0];
     op->largest_sum = 0;
     for (size_t c = 0; c < channels; c++) {
-        int64_t sum = 0;
-        for (size_t k = 0; k < depth; k++) {
-            const int value = w[interleaved ? k * channels + c : c * depth + k];
-            sum += (value < 0 ? -value : value) + zero;
-            if (value < op->lowest_weight) op->lowest_weight = value;
-            if (value > op->highest_weight) op->highest_weight = value;
-        }
+        const weights_range range =
+            interleaved ? range_of(w + c, depth, channels) : range_of(w + c * depth, depth, 1);
+        const int64_t sum = range.sum + zero * (int64_t)depth;
+        if (range.lowest < op->lowest_weight) op->lowest_weight = range.lowest;
+        if (range.highest > op->highest_weight) op->highest_weight = range.highest;
         const int64_t start = bias == NULL ? 0 : bias[c] < 0 ? -(int64_t)bias[c] : bias[c];
         if (sum * 255 + start > INT32_MAX) {
             return qb_refuse(builder, step, "sums of output channel %zu can exceed 32 bits", c);

@@ -19,11 +19,14 @@ static int32_t weight_sum(const qb_linear *op, int32_t channel)
 {
     const bool interleaved = op->shape.multiplier > 0; /* depthwise weights have the channel innermost */
     const size_t depth = qb_linear_depth(&op->shape), c = (size_t)channel;
-    const size_t step = interleaved ? (size_t)op->shape.out_c : 1;
     const int8_t *w = (const int8_t *)op->weights + (interleaved ? c : c * depth);
     int32_t sum = 0;
-    for (size_t k = 0; k < depth; k++) sum += w[k * step] - op->weight_zero;
-    return sum;
+    if (interleaved) {
+        for (size_t k = 0; k < depth; k++) sum += w[k * (size_t)op->shape.out_c];
+    } else {
+        for (size_t k = 0; k < depth; k++) sum += w[k];
+    }
+    return sum - (int32_t)depth * op->weight_zero;
 }
 
 static bool pack_requant(qb_builder *builder, const qb_linear *op, const int32_t *channel_of, size_t count,
