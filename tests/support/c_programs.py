@@ -11,7 +11,7 @@ from tests.support.runner import HOST, SANITIZED
 def program(name: str) -> Path:
     """The binary of runtime/tests/<name>.c for this machine."""
     runtime = {
-        source: flags for source, flags in build._sources(HOST).items() if not source.startswith("runner/")
+        source: flags for source, flags in build.sources_of(HOST).items() if not source.startswith("runner/")
     }
     sources = {**runtime, f"tests/{name}.c": ()}
     folder = cache.folder("test-programs", f"{name}-{build._key(HOST, sources, SANITIZED)}")
