@@ -47,7 +47,7 @@ def add_model(parser: argparse.ArgumentParser, *, several: bool = False) -> None
         required=True,
         type=names if several else str,
         metavar="M[,M…]" if several else "M",
-        help="a recipe's name (bench models list) or a .pb or .tflite file",
+        help="a recipe's name (bench models list) or a .pb, .tflite or .onnx file",
     )
     parser.add_argument("--weights", metavar="FILE", help="a recipe's float network (.pb, .tflite)")
     parser.add_argument(

@@ -20,6 +20,16 @@ IMPORTERS = {
     ".tflite": "tflite",
 }
 """Suffix → module of this package."""
+_KERAS = (
+    "run python -c \"import keras; keras.saving.load_model('{path}').export('{stem}')\" and give the folder "
+    "'{stem}'"
+)
+_TORCH = (
+    "load the model in Python, run torch.onnx.export(model, (torch.zeros(1, 3, 224, 224),), '{stem}.onnx', "
+    "opset_version=18, external_data=False) with its own input shape, and give '{stem}.onnx'"
+)
+EXPORTS = {".keras": _KERAS, ".h5": _KERAS, ".hdf5": _KERAS, ".pt": _TORCH, ".pth": _TORCH}
+"""Suffix of a file that holds a framework's own objects → how that framework exports it."""
 SAVED_MODEL = "saved_model.pb"  # what makes a folder a SavedModel
 
 
@@ -54,6 +64,9 @@ def _module(path: Path) -> str:
     """The importer of a file or folder that is there."""
     if path.is_dir() and (path / SAVED_MODEL).is_file():
         return "savedmodel"
+    if path.suffix.lower() in EXPORTS and path.is_file():
+        line = EXPORTS[path.suffix.lower()].format(path=path, stem=path.with_suffix(""))
+        raise UsageError(f"cannot import '{path}' without its framework: {line}")
     if path.suffix.lower() not in IMPORTERS:
         suffixes = ", ".join(sorted(IMPORTERS))
         raise UsageError(

@@ -26,3 +26,18 @@ def test_suffix_in_capitals_finds_its_importer(tmp_path):
     (tmp_path / "MODEL.TFLITE").write_bytes(b"nonsense")
     with pytest.raises(Exception, match="lacks the identifier TFL3"):
         load(tmp_path / "MODEL.TFLITE")
+
+
+@pytest.mark.parametrize(
+    ("name", "line"),
+    [
+        ("m.keras", r"keras\.saving\.load_model\('.*m\.keras'\)\.export\('.*m'\)"),
+        ("m.h5", r"keras\.saving\.load_model\('.*m\.h5'\)"),
+        ("m.pt", r"torch\.onnx\.export\(.*'.*m\.onnx'"),
+        ("m.pth", r"torch\.onnx\.export"),
+    ],
+)
+def test_files_of_objects_are_refused_with_the_line_that_exports_them(tmp_path, name, line):
+    (tmp_path / name).write_bytes(b"x")
+    with pytest.raises(UsageError, match=line):
+        load(tmp_path / name)
