@@ -37,8 +37,9 @@ class ModelFile:
         data: np.ndarray | None = None,
         quant: Quantization | None = None,
         variable: bool = False,
+        signature: tuple[int, ...] | None = None,
     ) -> int:
-        """Adds a tensor, a constant where it has data, and returns its index."""
+        """Adds a tensor, a constant where it has data, and returns its index. signature: −1 is open."""
         fields = {
             "Name": self.builder.CreateString(name),
             "Shape": self._vector(shape, np.int32),
@@ -46,6 +47,8 @@ class ModelFile:
             "Buffer": 0 if data is None else self._buffer(np.asarray(data, dtype)),
             "IsVariable": variable,
         }
+        if signature is not None:
+            fields["ShapeSignature"] = self._vector(signature, np.int32)
         if quant is not None:
             fields["Quantization"] = self._table(
                 "QuantizationParameters",
