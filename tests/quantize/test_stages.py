@@ -110,7 +110,7 @@ def test_litert_computes_the_same_at_every_stage(make, tmp_path):
 def with_a_float_op():
     """Relu, an op that the runtime does not have in int8, Relu6."""
     b = Builder()
-    y = b.node("Relu6", b.node("Rsqrt", b.node("Relu", b.input((1, 4)))))
+    y = b.node("Relu6", b.node("Sqrt", b.node("Relu", b.input((1, 4)))))
     return b.build(y)
 
 
@@ -118,9 +118,9 @@ def test_float_ops_stay_between_conversions_and_stop_the_last_stage():
     graph = with_a_float_op()
     for stage in (1, 2):
         quantized = int8.quantize(graph, ranges_for(graph), stage)
-        names = ["Quantize", "Relu", "Dequantize", "Rsqrt", "Quantize", "Relu6", "Dequantize"]
+        names = ["Quantize", "Relu", "Dequantize", "Sqrt", "Quantize", "Relu6", "Dequantize"]
         assert [node.op for node in quantized.execution_order()] == names
-    with pytest.raises(FormatError, match=r"node 'rsqrt' \(Rsqrt\) has no int8 form.*stage 2 leaves it"):
+    with pytest.raises(FormatError, match=r"node 'sqrt' \(Sqrt\) has no int8 form.*stage 2 leaves it"):
         int8.quantize(graph, ranges_for(graph), 3)
 
 
@@ -138,7 +138,7 @@ def test_a_pair_of_other_scales_stays():
 
 def test_an_input_that_a_float_op_reads_too_stays_float():
     graph = with_a_float_op()
-    graph.nodes.append(Node("Rsqrt", "other", ["x"], ["other:0"]))
+    graph.nodes.append(Node("Sqrt", "other", ["x"], ["other:0"]))
     graph.tensors["other:0"] = Tensor("other:0", None, FLOAT)
     graph.outputs.append("other:0")
     infer_shapes(graph)

@@ -145,7 +145,7 @@ def rsqrt(draw: Draw) -> None:
     draw.operator("RSQRT", [draw.input(draw.shape(), np.int8, quant)], [draw.output()], version=2)
 
 
-@case("SELECT", "f32", "int8", "int32")
+@case("SELECT", "f32", "int8", "int16", "int32")
 def select(draw: Draw) -> None:
     shape, quant = draw.shape(), draw.quant()
     condition = draw.input(shape, np.bool_)

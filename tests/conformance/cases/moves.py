@@ -37,13 +37,13 @@ def concatenation(draw: Draw) -> None:
     draw.operator("CONCATENATION", inputs, [output], "ConcatenationOptions", 2, Axis=axis)
 
 
-@case("QUANTIZE", "int8")
+@case("QUANTIZE", "int8", "int16")
 def quantize(draw: Draw) -> None:
     """From float, or from another quantization."""
     x = draw.input(draw.shape(), np.float32) if draw.chance() else draw.input(draw.shape())
     draw.operator("QUANTIZE", [x], [draw.output()], version=2)
 
 
-@case("DEQUANTIZE", "int8")
+@case("DEQUANTIZE", "int8", "int16")
 def dequantize(draw: Draw) -> None:
     draw.operator("DEQUANTIZE", [draw.input(draw.shape())], [draw.output(np.float32)], version=2)
