@@ -57,7 +57,7 @@ class Guest:
             self.close()
             raise
 
-    def command(self, name: str, **arguments: object) -> object:
+    def command(self, name: str, /, **arguments: object) -> object:
         """Sends a QMP command and returns its answer. Raises DeviceError where QEMU refuses it or is gone."""
         request = {"execute": name} | ({"arguments": arguments} if arguments else {})
         try:

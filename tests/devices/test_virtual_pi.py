@@ -115,7 +115,7 @@ def test_dead_network_in_a_run(small: VirtualPi, impatient: None) -> None:
 
     timers = [later(2, lambda: link(False)), later(9, lambda: link(True))]
     with pytest.raises(ConnectionLost, match="while it ran 'probe stubborn'; the program was killed"):
-        small.run(["probe", "stubborn"], 120)
+        small.run(["probe", "stubborn"], 60)
     for timer in timers:
         timer.join()
     assert small.run(["probe", "exit", "3"], 30).exit_code == 3
@@ -129,7 +129,7 @@ def test_reboot_in_a_run_is_named_and_the_device_used_again(
     small._transport.connect()
     timer = later(2, lambda: small.guest.command("system_reset"))
     with pytest.raises(DeviceError, match="device 'pi': the device rebooted while it ran 'probe stubborn'"):
-        small.run(["probe", "stubborn"], 120)
+        small.run(["probe", "stubborn"], 60)
     timer.join()
     runner = deploy(small, probe("aarch64")).runner
     assert small.run([runner, "exit", "3"], 30).exit_code == 3

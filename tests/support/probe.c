@@ -49,7 +49,10 @@ int main(int argc, char **argv) {
         }
         puts("parent ends");
     } else if (!strcmp(mode, "hog")) { /* takes and uses all the memory there is */
-        for (;;) memset(malloc(1 << 20), 1, 1 << 20);
+        for (;;) {
+            volatile char *page = malloc(1 << 12);
+            *page = 1;
+        }
     } else if (!strcmp(mode, "drip")) { /* alive, but only just */
         for (;;) {
             write(1, ".", 1);
