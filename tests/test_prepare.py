@@ -8,9 +8,9 @@ from PIL import Image
 
 from harness.errors import UsageError
 from harness.passes import quantize_nodes, quantize_weights
-from harness.prepare import calibrator
+from harness.prepare import calibrator, prepare, variant_graph
 from harness.sources import Source, parse_preprocess
-from tests.support.graphs import small_network
+from tests.support.graphs import Builder, small_network
 
 
 def silent(what, done=0, total=0):
@@ -43,3 +43,26 @@ def test_without_samples_it_says_what_is_missing(tmp_path):
     observe = calibrator(Source("small", small_network()), None, tmp_path, silent)
     with pytest.raises(UsageError, match="model 'small': int8 is calibrated on samples, and there are none"):
         observe(small_network())
+
+
+@pytest.fixture
+def channels_first():
+    """A network that takes (1, 3, 9, 9) and turns it."""
+    b = Builder("first")
+    x = b.node("Transpose", b.input((1, 3, 9, 9)), b.const(np.array([0, 2, 3, 1], np.int32)))
+    x = b.node("Conv2D", x, b.const(np.random.default_rng(0).normal(size=(2, 3, 3, 3))))
+    x = b.node("Reshape", b.node("MaxPool2D", x, filter=(7, 7)), shape=(1, 2))
+    return Source("first", b.build(x), parse_preprocess("mean=127.5,std=127.5"))
+
+
+def test_a_channels_first_network_takes_a_data_sets_images(channels_first, images, tmp_path):
+    assert channels_first.input_shape == (1, 9, 9, 3)
+    made = prepare(channels_first, None, images, None, tmp_path, silent)
+    assert [variant.name for variant in made.variants.values()] == ["f32", "hybrid", "int8"]
+    assert len(made.evaluation.ids) == 4
+
+
+def test_variants_of_a_channels_first_network_keep_its_input(channels_first, images, tmp_path):
+    graph = variant_graph(channels_first, "int8", images, tmp_path, silent)
+    tensor = graph.tensors[graph.inputs[0]]
+    assert (tensor.dtype, tensor.shape) == (np.int8, (1, 3, 9, 9))
