@@ -75,6 +75,15 @@ class DeviceInfo:
     cores: tuple[Core, ...] = ()
 
 
+@dataclass(frozen=True)
+class StoredFile:
+    """A file in a device's work folder. used_s: when it was last pushed or found by `has`, on any one clock."""
+
+    name: str
+    size: int
+    used_s: int
+
+
 class Device(Protocol):
     """What every transport offers; everything above it is the same for all of them."""
 
@@ -104,6 +113,15 @@ class Device(Protocol):
 
     def has(self, remote: str, sha256: str) -> bool:
         """Whether the work folder holds this file with exactly this content."""
+
+    def files(self) -> list[StoredFile]:
+        """The files directly in the work folder."""
+
+    def remove(self, names: list[str]) -> None:
+        """Removes these files from the work folder; those that are not there are no fault."""
+
+    def free_bytes(self) -> int | None:
+        """Free on the disk of the work folder; None where the device does not say."""
 
     def count_instructions(self, argv: list[str], timeout: float) -> list[int] | None:
         """Guest instructions executed up to each mark that argv sets (runtime/RUNNER.md), then up to its end.

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import platform
 import shutil
 from pathlib import Path
 
-from devices import RunResult, _process, checked_remote
+from devices import RunResult, StoredFile, _process, checked_remote
 from harness import cache
 from harness.errors import DeviceError
 from harness.files import replacing
@@ -35,11 +36,23 @@ class HostDevice:
         path = self._inside(remote)
         try:
             with path.open("rb") as file:
+                os.utime(path)
                 return hashlib.file_digest(file, "sha256").hexdigest() == sha256
         except FileNotFoundError:
             return False
         except OSError as error:
             raise self._failed(f"cannot read {path}: {error.strerror}") from error
+
+    def files(self) -> list[StoredFile]:
+        found = [(path, path.stat()) for path in self.folder.iterdir() if path.is_file()]
+        return [StoredFile(path.name, stat.st_size, int(stat.st_mtime)) for path, stat in found]
+
+    def remove(self, names: list[str]) -> None:
+        for name in names:
+            self._inside(name).unlink(missing_ok=True)
+
+    def free_bytes(self) -> int | None:
+        return shutil.disk_usage(self.folder).free
 
     def run(
         self,

@@ -20,7 +20,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from devices import DeviceInfo, RunResult, checked_remote
+from devices import DeviceInfo, RunResult, StoredFile, checked_remote
 from devices._facts import SCRIPT, describe, read_facts
 from devices._transport import LOST_S, Stream, Transport
 from harness.errors import ConnectionLost, DeadlineError, DeviceError
@@ -83,7 +83,28 @@ class RemoteDevice:
 
     def has(self, remote: str, sha256: str) -> bool:
         with self._named():
-            return self._digest(self._path(remote)) == sha256
+            path = self._path(remote)
+            found = self._digest(path) == sha256
+            if found:
+                self._shell(_line("touch", "-c", path))  # the order of use decides what makes room
+            return found
+
+    def files(self) -> list[StoredFile]:
+        with self._named():
+            names = _line("find", self.folder, "-maxdepth", "1", "-type", "f")
+            said = self._shell(f"{names} -exec stat -c '%s %Y %n' {{}} +").stdout.decode("utf-8", "replace")
+        lines = [line.split(" ", 2) for line in said.splitlines()]
+        return [
+            StoredFile(line[2].rpartition("/")[2], int(line[0]), int(line[1]))
+            for line in lines
+            if len(line) == 3 and line[0].isdecimal() and line[1].isdecimal()
+        ]
+
+    def remove(self, names: list[str]) -> None:
+        with self._named():
+            said = self._shell(_line("rm", "-f", *map(self._path, names)))
+            if said.status:
+                raise DeviceError(f"cannot remove its files: {said.complaint()}")
 
     def push(self, local: Path, remote: str) -> None:
         """Uploads to a temporary name, compares the hashes, renames; tries again what a fault interrupted."""

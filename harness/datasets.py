@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import importlib
 import json
+import math
 import pkgutil
 import zlib
 from collections import defaultdict
@@ -67,6 +68,15 @@ class Dataset:
         """How samples are stored; the first file decides, and every other has to agree."""
         first = self.samples[0].path
         return storage_of(first, self._read(first).dtype, self.preprocess)
+
+    @property
+    def sample_bytes(self) -> int:
+        """Of one sample in a dataset file."""
+        return math.prod(self.input_shape) * self.storage.dtype.itemsize
+
+    def part(self, first: int, end: int) -> Dataset:
+        """The samples from `first` up to `end`, as a data set."""
+        return replace(self, samples=self.samples[first:end])
 
     def stored(self, index: int) -> np.ndarray:
         """Stored values of one sample, in the input's shape without the batch dimension.
@@ -190,7 +200,7 @@ def write_dataset(dataset: Dataset, path: Path, progress: Progress | None = None
             digest = hashlib.file_digest(stream, "sha256").hexdigest()
     except OSError as error:
         raise UsageError(f"{path}: cannot be written: {error.strerror}") from error
-    return DatasetFile(path, digest, _dataset_sha256(dataset, digest))
+    return DatasetFile(path, digest, content_sha256(dataset, [digest]))
 
 
 def _header(dataset: Dataset, data_offset: int, size: int, data_crc: int, factors: bytes) -> bytes:
@@ -213,12 +223,13 @@ def _header(dataset: Dataset, data_offset: int, size: int, data_crc: int, factor
     return header.tobytes()
 
 
-def _dataset_sha256(dataset: Dataset, file_sha256: str) -> str:
+def content_sha256(dataset: Dataset, file_sha256s: Sequence[str]) -> str:
+    """What identifies a data set in results: its ids, labels, preprocessing, and the content of its files."""
     facts = {
         "ids": dataset.ids,
         "labels": dataset.labels.tolist(),
         "preprocess": asdict(dataset.preprocess),
-        "file": file_sha256,
+        "file": ",".join(file_sha256s),
     }
     return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
 

@@ -63,13 +63,13 @@ def measure(
 ) -> Iterator[Measurement]:
     """Measures the variants of one model on one device; yields each as it is complete, the float one first.
 
-    runner, and the `remote` of variants and evaluation, are names in the device's work folder. float_top1:
+    runner, and the `remote` of variants, are names in the device's work folder. float_top1:
     that of the float variant where it was measured earlier. Raises DeviceError only where the device cannot
     be reached to begin with.
     """
     info = device.info()
     on = _Target(device, runner, model, info, settings.on(info), evaluation)
-    data = evaluation.remote if evaluation else None
+    data = evaluation.shards[0].place() if evaluation else None
     latency = latency_trials(device, runner, variants, on.settings, data, progress)
     for variant in sorted(variants, key=lambda v: v.arithmetic != "f32"):
         measurement = _measure_variant(on, variant, latency[variant.name], float_top1, progress)

@@ -18,7 +18,7 @@ from pathlib import Path
 import devices
 from devices import Device
 from harness import __version__, build, lease, parallel
-from harness.deploy import deploy
+from harness.deploy import Depot, deploy
 from harness.errors import UsageError
 from harness.measure import measure
 from harness.prepare import Prepared, deployed, prepare
@@ -154,21 +154,14 @@ def _trial(
     if not missing:
         return
     runner = build.runner(device.info().arch, lambda text: progress(text, 0, 0))
+    depot = Depot(device)
     progress(f"{name}: deploying {job.model}", 0, 0)
-    files = [*(path for path, variant in job.variants.items() if variant in missing)]
-    there = deploy(device, runner, [*files, *([job.data] if job.data else [])])
-    note(f"{name}: {job.model}: {there.sent_bytes:,} bytes sent")
-    variants, evaluation = deployed(job, there.files)
-    yield from measure(
-        device,
-        there.runner,
-        job.model,
-        variants,
-        settings,
-        evaluation,
-        _named(progress, f"{name}: {job.model}"),
-        earlier.float_top1(name, job.model),
-    )
+    there = depot.place(runner)
+    variants, evaluation = deployed(job, depot, missing)
+    shown = _named(progress, f"{name}: {job.model}")
+    float_top1 = earlier.float_top1(name, job.model)
+    yield from measure(device, there, job.model, variants, settings, evaluation, shown, float_top1)
+    note(f"{name}: {job.model}: {depot.sent_bytes:,} bytes sent")
 
 
 def _named(progress: Progress, prefix: str) -> Progress:

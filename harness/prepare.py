@@ -7,36 +7,40 @@ from __future__ import annotations
 
 import hashlib
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 from harness import calibration, datasets
 from harness.datasets import Dataset
+from harness.deploy import Depot
 from harness.errors import UsageError
 from harness.graph import Graph
 from harness.pack import pack
 from harness.passes import dequantize_weights, turn_inputs
-from harness.results import EvaluationSet, Variant
+from harness.results import EvaluationSet, Shard, Variant
 from harness.sources import PREPROCESS_HELP, Source
 from harness.trial import Progress
 from harness.variants import Ranges, VariantKind, kinds_of
 
 CALIBRATION_SAMPLES = 100
+SHARD_BYTES = 64 << 20  # of the evaluation's data: what a device has to have room for
 COMPRESSION = 9  # zlib's strongest: what an over-the-air update would carry
 
 
 @dataclass(frozen=True)
 class Prepared:
-    """One model ready for any device: its variants' files, and the evaluation's data file if there is one.
+    """One model ready for any device: its variants' files, and the evaluation's data if there is one.
 
-    The `remote` names of variants and evaluation are still empty: deploying gives them.
+    shards: the data files, with how many samples each holds. The `remote` names of variants and the shards of
+    the evaluation are still empty: deploying gives them.
     """
 
     model: str
     variants: dict[Path, Variant]
     evaluation: EvaluationSet | None
-    data: Path | None
+    shards: tuple[tuple[Path, int], ...]
     notes: tuple[str, ...] = ()
 
 
@@ -66,8 +70,8 @@ def prepare(
     for name, graph in _variant_graphs(source.trial_graph, kinds, observed):
         path, variant = _write(graph, name, kinds[name].arithmetic, work / f"{source.name}-{name}.qbm")
         files[path] = variant
-    evaluation, data = _write_evaluation(opened, work / f"{source.name}.qbd", progress)
-    return Prepared(source.name, files, evaluation, data, tuple(notes))
+    evaluation, shards = _write_evaluation(opened, work, source.name, progress)
+    return Prepared(source.name, files, evaluation, shards, tuple(notes))
 
 
 def variant_graph(source: Source, variant: str, dataset: str | None, work: Path, progress: Progress) -> Graph:
@@ -155,22 +159,44 @@ def _write(graph: Graph, name: str, arithmetic: str, path: Path) -> tuple[Path, 
 
 
 def _write_evaluation(
-    dataset: Dataset | None, path: Path, progress: Progress
-) -> tuple[EvaluationSet | None, Path | None]:
+    dataset: Dataset | None, work: Path, name: str, progress: Progress
+) -> tuple[EvaluationSet | None, tuple[tuple[Path, int], ...]]:
+    """The evaluation and its data files, each of at most SHARD_BYTES where that holds a sample."""
     if dataset is None:
-        return None, None
-    written = datasets.write_dataset(dataset, path, _reading(progress, "evaluation"))
-    labels = dataset.labels
-    return EvaluationSet(dataset.name, written.dataset_sha256, tuple(dataset.ids), labels), path
+        return None, ()
+    shown = _reading(progress, "evaluation")
+    length = max(1, SHARD_BYTES // dataset.sample_bytes)
+    digests, shards = [], []
+    for first in range(0, len(dataset), length):
+        path = work / f"{name}-{first}.qbd"
+        part = dataset.part(first, first + length)
+        written = datasets.write_dataset(
+            part, path, lambda done, _, first=first: shown(first + done, len(dataset))
+        )
+        digests.append(written.file_sha256)
+        shards.append((path, len(part)))
+    sha256 = datasets.content_sha256(dataset, digests)
+    return EvaluationSet(dataset.name, sha256, tuple(dataset.ids), dataset.labels), tuple(shards)
 
 
 def _reading(progress: Progress, what: str) -> Callable[[int, int], None]:
     return lambda done, total: progress(f"reading {what} samples", done, total)
 
 
-def deployed(prepared: Prepared, names: dict[Path, str]) -> tuple[list[Variant], EvaluationSet | None]:
-    """Variants and evaluation with their names on a device; only those variants that were sent there."""
-    sent = ((path, variant) for path, variant in prepared.variants.items() if path in names)
-    variants = [replace(variant, remote=names[path]) for path, variant in sent]
-    evaluation = prepared.evaluation
-    return variants, replace(evaluation, remote=names[prepared.data]) if evaluation else None
+def deployed(
+    prepared: Prepared, depot: Depot, wanted: Iterable[Variant]
+) -> tuple[list[Variant], EvaluationSet | None]:
+    """These variants with their names on the device, where they are now, and the evaluation.
+
+    Its shards are sent as they are needed: together they may be larger than the device's free space.
+    """
+    wanted = list(wanted)
+    variants = [
+        replace(variant, remote=depot.place(path))
+        for path, variant in prepared.variants.items()
+        if variant in wanted
+    ]
+    if prepared.evaluation is None:
+        return variants, None
+    shards = [Shard(count, partial(depot.place, path, pin=False)) for path, count in prepared.shards]
+    return variants, replace(prepared.evaluation, shards=shards)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import uuid
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 
 import numpy as np
@@ -37,18 +37,26 @@ class Variant:
 
 
 @dataclass(frozen=True)
+class Shard:
+    """A part of an evaluation's data file. place: sends it where it is missing; its name on the device."""
+
+    samples: int
+    place: Callable[[], str]
+
+
+@dataclass(frozen=True)
 class EvaluationSet:
     """The samples behind an accuracy figure. ids: their names; labels: class index per sample, int32 (n,).
 
-    remote: the data file's name in the device's work folder. sha256 is over that file, which holds
-    preprocessed samples, so another preprocessing is another dataset.
+    shards: the data in the device's work folder, in order. sha256 is over the data, which are preprocessed
+    samples, so another preprocessing is another dataset.
     """
 
     name: str
     sha256: str
     ids: tuple[str, ...]
     labels: np.ndarray
-    remote: str = ""
+    shards: Sequence[Shard] = ()
 
     def __len__(self) -> int:
         return len(self.ids)

@@ -148,28 +148,45 @@ def accuracy_trial(
 ) -> Predictions:
     """Runs every sample once, in chunks of CHUNK; run_s is the median seconds of a run, for the deadline.
 
-    The predictions are fewer than the samples where the runner gave fewer: the caller judges the number.
-    Raises TrialError and DeviceError.
+    A shard is placed on the device when its turn comes. The predictions are fewer than the samples where the
+    runner gave fewer: the caller judges the number. Raises TrialError and DeviceError.
     """
     classes, scores = [], []
-    for first in range(0, len(evaluation), CHUNK):
-        progress(f"accuracy {variant.name}", first, len(evaluation))
-        count = min(CHUNK, len(evaluation) - first)
-        nonce = runner_output.new_nonce()
-        argv = [runner, "accuracy", "--model", variant.remote, "--data", evaluation.remote, "--nonce", nonce]
-        argv += ["--first", str(first), "--count", str(count), "--top", str(TOP_K)]
-        result = device.run(argv, START_S + SLACK * run_s * count)
-        chunk_classes, chunk_scores = runner_output.read_accuracy(result, nonce, first)
-        if classes and len(chunk_classes) and chunk_classes.shape[1] != classes[0].shape[1]:
-            raise TrialError(f"the runner gives another number of classes from sample {first} on")
-        if len(chunk_classes):
-            classes.append(chunk_classes)
-            scores.append(chunk_scores)
-        if len(chunk_classes) != count:
-            break
-    if not classes:
+    done = 0
+    for shard in evaluation.shards:
+        data = shard.place()
+        for first in range(0, shard.samples, CHUNK):
+            progress(f"accuracy {variant.name}", done, len(evaluation))
+            count = min(CHUNK, shard.samples - first)
+            chunk = _accuracy_chunk(device, runner, variant, data, range(first, first + count), run_s)
+            classes.append(chunk.classes)
+            scores.append(chunk.scores)
+            done += count
+            if len(chunk.classes) != count:
+                return _joined(classes, scores)
+    return _joined(classes, scores)
+
+
+def _accuracy_chunk(
+    device: Device, runner: str, variant: Variant, data: str, samples: range, run_s: float
+) -> Predictions:
+    """The predictions of one process: of these samples of a data file, or fewer."""
+    nonce = runner_output.new_nonce()
+    argv = [runner, "accuracy", "--model", variant.remote, "--data", data, "--nonce", nonce]
+    argv += ["--first", str(samples.start), "--count", str(len(samples)), "--top", str(TOP_K)]
+    result = device.run(argv, START_S + SLACK * run_s * len(samples))
+    return Predictions(*runner_output.read_accuracy(result, nonce, samples.start))
+
+
+def _joined(classes: list[np.ndarray], scores: list[np.ndarray]) -> Predictions:
+    """All chunks as one; those without a sample have no number of classes."""
+    widths = {chunk.shape[1] for chunk in classes if len(chunk)}
+    if not widths:
         raise TrialError("the runner gave no prediction at all")
-    return Predictions(np.concatenate(classes), np.concatenate(scores))
+    if len(widths) > 1:
+        raise TrialError(f"the runner gives {max(widths)} classes for some samples, {min(widths)} for others")
+    some = [i for i, chunk in enumerate(classes) if len(chunk)]
+    return Predictions(np.concatenate([classes[i] for i in some]), np.concatenate([scores[i] for i in some]))
 
 
 def instructions_per_inference(
@@ -199,7 +216,7 @@ def instructions_per_inference(
 def instructions_by_node(
     device: Device, runner: str, variant: Variant, nodes: int, run_s: float = SLOWEST_RUN_S
 ) -> list[int] | None:
-    """Guest instructions of each of the model's `nodes` in a warm inference; None where the device cannot count.
+    """Guest instructions of each of the model's `nodes` in a warm inference; None where it cannot count.
 
     The runner marks two moments with nothing between them, which shows what a mark costs, then the end of
     every node. Raises TrialError and DeviceError.

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from devices import DeviceInfo
-from harness.deploy import check_architecture, deploy
+from devices import DeviceInfo, StoredFile
+from harness.deploy import Depot, check_architecture, clean, deploy
 from harness.errors import DeviceError, UsageError
 
 
@@ -18,7 +18,9 @@ class MemoryDevice:
 
     def __init__(self, arch: str = "aarch64") -> None:
         self.arch = arch
-        self.files: dict[str, bytes] = {}
+        self.contents: dict[str, bytes] = {}
+        self.used: list[str] = []  # names, last used last
+        self.disk = 1 << 40
         self.pushed: list[str] = []
         self.damage = lambda content: content
 
@@ -27,10 +29,22 @@ class MemoryDevice:
 
     def push(self, local: Path, remote: str) -> None:
         self.pushed.append(remote)
-        self.files[remote] = self.damage(local.read_bytes())
+        self.contents[remote] = self.damage(local.read_bytes())
 
     def has(self, remote: str, sha256: str) -> bool:
-        return remote in self.files and hashlib.sha256(self.files[remote]).hexdigest() == sha256
+        self.used.append(remote)
+        return remote in self.contents and hashlib.sha256(self.contents[remote]).hexdigest() == sha256
+
+    def files(self) -> list[StoredFile]:
+        last = {name: when for when, name in enumerate(self.used)}
+        return [StoredFile(n, len(content), last.get(n, -1)) for n, content in self.contents.items()]
+
+    def remove(self, names: list[str]) -> None:
+        for name in names:
+            del self.contents[name]
+
+    def free_bytes(self) -> int | None:
+        return self.disk - sum(map(len, self.contents.values()))
 
 
 def elf(folder: Path, bits: int, machine: int) -> Path:
@@ -58,7 +72,7 @@ def test_files_get_names_of_their_content(runner: Path, model: Path) -> None:
     assert deployed.files == {model: digest[:16] + ".qbm"}
     assert deployed.runner == hashlib.sha256(runner.read_bytes()).hexdigest()[:16]
     assert deployed.sent_bytes == 64 + 800
-    assert device.files[deployed.files[model]] == model.read_bytes()
+    assert device.contents[deployed.files[model]] == model.read_bytes()
 
 
 def test_what_is_there_is_not_sent_again(runner: Path, model: Path) -> None:
@@ -73,15 +87,15 @@ def test_what_is_there_is_not_sent_again(runner: Path, model: Path) -> None:
     third = deploy(device, runner, [model])
     assert device.pushed == [third.files[model]]
     assert third.sent_bytes == 7
-    assert first.files[model] in device.files
+    assert first.files[model] in device.contents
 
 
 def test_file_damaged_on_the_device_is_sent_again(runner: Path, model: Path) -> None:
     device = MemoryDevice()
     name = deploy(device, runner, [model]).files[model]
-    device.files[name] = b"damaged"
+    device.contents[name] = b"damaged"
     assert deploy(device, runner, [model]).sent_bytes == 800
-    assert device.files[name] == model.read_bytes()
+    assert device.contents[name] == model.read_bytes()
 
 
 def test_file_that_does_not_arrive_whole_is_an_error(runner: Path, model: Path) -> None:
@@ -123,3 +137,70 @@ def test_missing_files_are_named(runner: Path, tmp_path: Path) -> None:
         deploy(MemoryDevice(), runner, [tmp_path / "absent.qbm"])
     with pytest.raises(UsageError, match="cannot read .*absent: No such file"):
         deploy(MemoryDevice(), tmp_path / "absent")
+
+
+# --- room ---
+
+MARGIN = 16 << 20
+
+
+def numbered(folder: Path, count: int, size: int = 1000) -> list[Path]:
+    paths = [folder / f"{i}.qbd" for i in range(count)]
+    for i, path in enumerate(paths):
+        path.write_bytes(bytes([i]) * size)
+    return paths
+
+
+def test_what_was_not_used_for_longest_makes_room_under_the_cap(tmp_path: Path) -> None:
+    device, (a, b, c, d) = MemoryDevice(), numbered(tmp_path, 4)
+    device.contents["notes.txt"] = b"not ours" * 1000
+    first = Depot(device, cap_bytes=3000)
+    names = [first.place(path, pin=False) for path in (a, b, c)]
+    Depot(device).place(a)
+    fourth = Depot(device, cap_bytes=3000).place(d)
+    assert set(device.contents) == {"notes.txt", names[0], names[2], fourth}
+    assert first.sent_bytes == 3000
+
+
+def test_pinned_files_stay_and_streamed_ones_take_turns(tmp_path: Path) -> None:
+    device, (model, *shards) = MemoryDevice(), numbered(tmp_path, 6)
+    device.disk = MARGIN + 3000
+    depot = Depot(device)
+    pinned = depot.place(model)
+    for _ in range(2):
+        for shard in shards:
+            name = depot.place(shard, pin=False)
+            assert {pinned, name} <= set(device.contents)
+            assert device.free_bytes() >= MARGIN
+    assert depot.sent_bytes == 1000 + 10 * 1000  # all shards come by again for each who needs them
+
+
+def test_a_file_that_cannot_fit_is_refused_and_nothing_is_removed(tmp_path: Path) -> None:
+    device, (small, other) = MemoryDevice(), numbered(tmp_path, 2)
+    device.disk = MARGIN + 2000
+    depot = Depot(device)
+    depot.place(small, pin=False)
+    other.write_bytes(bytes(5000))
+    before = dict(device.contents)
+    with pytest.raises(DeviceError, match=r"device 'board': \w+\.qbd takes 5,000 bytes, and .* are free"):
+        depot.place(other)
+    assert device.contents == before
+
+
+def test_a_second_use_sends_nothing(tmp_path: Path) -> None:
+    device, paths = MemoryDevice(), numbered(tmp_path, 3)
+    for path in paths:
+        Depot(device).place(path)
+    again = Depot(device)
+    for path in paths:
+        again.place(path)
+    assert again.sent_bytes == 0
+
+
+def test_cleaning_removes_ours_only(tmp_path: Path, runner: Path) -> None:
+    device = MemoryDevice()
+    device.contents["notes.txt"] = b"x"
+    for path in (runner, *numbered(tmp_path, 2)):
+        Depot(device).place(path)
+    assert clean(device) == 64 + 2000
+    assert set(device.contents) == {"notes.txt"}

@@ -8,13 +8,14 @@ import pytest
 from devices import RunResult
 from harness.errors import DeviceError
 from harness.measure import failed_cell, measure, summarize
-from harness.results import EvaluationSet, Variant
+from harness.results import EvaluationSet, Shard, Variant
 from harness.trial import DEFAULT, QUICK
 from tests.support.fake_device import FakeDevice, latency_events, lines, option, top_events
 from tests.test_trial import F32, HYBRID, INT8
 
 LABELS = np.arange(10, dtype=np.int32) % 3
-EVALUATION = EvaluationSet("pets", "ab" * 32, tuple(f"i{n}" for n in range(10)), LABELS, "pets.qbd")
+SHARDS = (Shard(10, lambda: "pets.qbd"),)
+EVALUATION = EvaluationSet("pets", "ab" * 32, tuple(f"i{n}" for n in range(10)), LABELS, SHARDS)
 RIGHT = [[int(label), 5, 6, 7, 8, 9] for label in LABELS]
 
 

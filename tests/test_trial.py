@@ -7,7 +7,7 @@ import pytest
 
 from devices import DeviceInfo, RunResult
 from harness.errors import DeviceError, TrialError
-from harness.results import EvaluationSet, Variant
+from harness.results import EvaluationSet, Shard, Variant
 from harness.trial import (
     CHUNK,
     DEFAULT,
@@ -30,7 +30,8 @@ F32, HYBRID, INT8 = (
 
 def evaluation(count: int) -> EvaluationSet:
     ids = tuple(f"image{i}" for i in range(count))
-    return EvaluationSet("pets", "ab" * 32, ids, np.zeros(count, np.int32), "pets.qbd")
+    shards = (Shard(count, lambda: "pets.qbd"),)
+    return EvaluationSet("pets", "ab" * 32, ids, np.zeros(count, np.int32), shards)
 
 
 # --- settings ---
@@ -135,6 +136,22 @@ def test_every_sample_is_run_once_in_chunks():
     assert max(device.timeouts) < 200
 
 
+def test_a_shard_is_placed_when_its_turn_comes():
+    """Each has its own file, whose samples begin at 0."""
+    device = FakeDevice(classes=[[i % 7, 7] for i in range(CHUNK + 2)])
+    placed = []
+
+    def shard(name, samples):
+        return Shard(samples, lambda: placed.append((name, len(device.commands))) or name)
+
+    data = dataclasses.replace(evaluation(CHUNK + 5), shards=(shard("a.qbd", CHUNK + 2), shard("b.qbd", 3)))
+    predictions = accuracy_trial(device, "runner", F32, data, run_s=0.01)
+    asked = [tuple(option(a, name) for name in ("--data", "--first", "--count")) for a in device.commands]
+    assert asked == [("a.qbd", "0", f"{CHUNK}"), ("a.qbd", f"{CHUNK}", "2"), ("b.qbd", "0", "3")]
+    assert placed == [("a.qbd", 0), ("b.qbd", 2)]
+    np.testing.assert_array_equal(predictions.classes[-3:], [[0, 7], [1, 7], [2, 7]])
+
+
 @pytest.mark.parametrize("given", [CHUNK - 1, CHUNK + 1])
 def test_another_number_of_samples_ends_the_trial(given):
     def miscount(argv):
@@ -153,7 +170,7 @@ def test_no_predictions_at_all():
 
 def test_the_number_of_classes_must_stay_the_same():
     device = FakeDevice(classes=[[1, 2]] * CHUNK + [[1, 2, 3]])
-    with pytest.raises(TrialError, match=f"from sample {CHUNK} on"):
+    with pytest.raises(TrialError, match="3 classes for some samples, 2 for others"):
         accuracy_trial(device, "runner", F32, evaluation(CHUNK + 1))
 
 

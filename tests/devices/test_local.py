@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from devices import Device, _process
+from devices import Device, _process, open_device
 from harness.errors import DeviceError
 
 HOST_DEVICES = pytest.mark.parametrize("name", ["local", "qemu", "qemu-armv7"])
@@ -192,3 +192,18 @@ def test_what_cannot_be_started_is_a_device_error(on_device: OpenDevice, tmp_pat
 
 def test_instructions_are_not_counted(on_device: OpenDevice) -> None:
     assert on_device("local").count_instructions(["probe", "work", "1"], 5) is None
+
+
+def test_files_are_listed_by_their_last_use_and_removed(fresh_cache: Path, tmp_path: Path) -> None:
+    device = open_device("local")
+    for name in ("a", "b"):
+        (tmp_path / name).write_bytes(name.encode())
+        device.push(tmp_path / name, name)
+        os.utime(device.folder / name, (1, 1))
+    assert device.has("b", hashlib.sha256(b"b").hexdigest())
+    used = {file.name: (file.size, file.used_s) for file in device.files()}
+    assert used["a"] == (1, 1)
+    assert used["b"][1] > 1
+    device.remove(["a", "missing"])
+    assert [file.name for file in device.files()] == ["b"]
+    assert device.free_bytes() > 0

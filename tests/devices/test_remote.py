@@ -287,3 +287,21 @@ def test_stream_without_a_whole_last_line_has_none() -> None:
         stream = Stream()
         stream.add(content)
         assert stream.without_last_line() == (content, b"")
+
+
+def test_files_are_listed_by_their_last_use_and_removed(remote: Remote, tmp_path: Path) -> None:
+    device, transport = remote
+    digests = {}
+    for name in ("a.qbm", "b.qbd", "c"):
+        (tmp_path / name).write_bytes(name.encode() * 100)
+        device.push(tmp_path / name, name)
+        digests[name] = hashlib.sha256(name.encode() * 100).hexdigest()
+        os.utime(transport.folder / "work folder" / name, (1, 1))
+    assert device.has("b.qbd", digests["b.qbd"])
+    found = {file.name: file for file in device.files()}
+    assert found["a.qbm"].size == 500
+    assert found["a.qbm"].used_s == found["c"].used_s == 1
+    assert found["b.qbd"].used_s > time.time() - 100
+    device.remove(["a.qbm", "missing"])
+    assert "a.qbm" not in {file.name for file in device.files()}
+    assert device.free_bytes() > 0
