@@ -98,8 +98,10 @@ def _whole_zero_point(edit: Editor, node: Node, before: dict[str, Node], target:
 def _expand_constants(edit: Editor, node: Node) -> None:
     for index, name in enumerate(node.inputs):
         producer = edit.producer(name)
-        stored = edit.graph.tensors[producer.inputs[0]] if producer is not None else None
-        if producer is not None and producer.op == "Dequantize" and stored.is_const:
+        if producer is None or producer.op != "Dequantize":
+            continue
+        stored = edit.graph.tensors[producer.inputs[0]]
+        if stored.is_const and stored.quant is not None:
             values = edit.graph.add_const(name, stored.quant.dequantize(stored.data))
             edit.rewrite(
                 node, node.op, [*node.inputs[:index], values, *node.inputs[index + 1 :]], **node.attrs
