@@ -1,5 +1,5 @@
-/* Relu, Relu6 and ReluN1To1 as ops of their own. int8: the input's scale is brought to the output's, then clamped (TFLite's
- * reference ReluX). */
+/* Relu, Relu6 and ReluN1To1 as ops of their own. int8: the input's scale is brought to the output's, then clamped
+ * (TFLite's reference ReluX). */
 #include "../requantize.h"
 #include "checks.h"
 

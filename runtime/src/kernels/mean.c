@@ -72,20 +72,24 @@ static bool set_run(qb_builder *builder, qb_step *step, const mean *op)
     default: return qb_refuse(builder, step, "the op has no kernel for the dtype of '%s'", step->in[0]->name);
     }
     const size_t most = step->in[0]->dtype == QB_S16 ? (size_t)1 << 15 : (size_t)1 << 23;
-    if (op->reduction.reduced > most) return qb_refuse(builder, step, "cannot sum %zu elements", op->reduction.reduced);
-    return true;
+    if (op->reduction.reduced <= most) return true;
+    return qb_refuse(builder, step, "cannot sum %zu elements", op->reduction.reduced);
 }
 
 static bool prepare(qb_builder *builder, qb_step *step, bool divides)
 {
     if (!qb_check_counts(builder, step, 2, 2) || !qb_check_no_activation(builder, step)) return false;
     const qb_tensor *in = step->in[0], *out = step->out[0];
-    if (!qb_check_dtype(builder, step, in, out->dtype) || !qb_check_dtype(builder, step, out, out->dtype)) return false;
+    if (!qb_check_dtype(builder, step, in, out->dtype) || !qb_check_dtype(builder, step, out, out->dtype)) {
+        return false;
+    }
     if (in->dtype == QB_S16 && (in->zero_point != 0 || out->zero_point != 0)) {
         return qb_refuse(builder, step, "an int16 tensor has a zero point that is not 0");
     }
     mean *op = qb_alloc(builder, sizeof *op);
-    if (op == NULL || !qb_reduction_prepare(builder, step, &op->reduction) || !set_run(builder, step, op)) return false;
+    if (op == NULL || !qb_reduction_prepare(builder, step, &op->reduction) || !set_run(builder, step, op)) {
+        return false;
+    }
     op->divisor = divides ? op->reduction.reduced : 1;
     qb_want_scratch(builder, out->count * sizeof(int64_t));
     if (in->dtype == QB_S8 || in->dtype == QB_S16) set_rescale(step, op);

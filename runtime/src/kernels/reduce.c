@@ -65,7 +65,9 @@ static bool prepare(qb_builder *builder, qb_step *step, const runs *runs, const 
 {
     if (!qb_check_counts(builder, step, 2, 2) || !qb_check_no_activation(builder, step)) return false;
     const qb_tensor *in = step->in[0], *out = step->out[0];
-    if (!qb_check_dtype(builder, step, in, out->dtype) || !qb_check_dtype(builder, step, out, out->dtype)) return false;
+    if (!qb_check_dtype(builder, step, in, out->dtype) || !qb_check_dtype(builder, step, out, out->dtype)) {
+        return false;
+    }
     if (in->quant_count > 0 && !qb_same_quantization(in, out)) {
         return qb_refuse(builder, step, "input and output are quantized differently");
     }
