@@ -47,7 +47,7 @@ def ours(device_name: str, model: Path) -> int:
 
 
 def litert(device_name: str, model: Path) -> int:
-    """Guest instructions of one inference of LiteRT with XNNPACK, one thread; counted once, then from the cache."""
+    """Guest instructions of one LiteRT inference (XNNPACK, one thread); counted once, then cached."""
     with closing(open_device(device_name)) as device:
         what = [arm_root.LITERT, device.version, device.cpu, hashlib.sha256(model.read_bytes()).hexdigest()]
     path = cache.folder("arm-counts") / hashlib.sha256(repr(what).encode()).hexdigest()[:16]

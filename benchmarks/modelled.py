@@ -47,6 +47,7 @@ MACS = {
     ("fmla", "4s"): 4,
 }
 INSTRUCTION = re.compile(r"^\s+([a-z][a-z0-9.]*)\s+(.*?)\s*(?://.*)?$")
+BRANCH = re.compile(r"\s+(?:b|b\.\w+|cbn?z|tbn?z)\s(?:.*\s)?(\.L\w+)\s*(?://.*)?$")
 ITERATIONS = 200
 SPREAD = 16
 
@@ -81,30 +82,26 @@ def macs_of(line: str) -> int:
 
 
 def innermost_loops(assembly: str) -> list[Loop]:
-    """What lies between the label of an inner loop, as the compiler notes it, and its last branch back."""
-    lines, loops = assembly.splitlines(), []
-    for start, line in enumerate(lines):
-        if not (label := re.match(r"(\.L\w+):.*\bInner Loop Header", line) or _header(lines, start)):
-            continue
-        back = re.compile(rf"^\s+(?:b|b\.\w+|cbn?z|tbn?z)\s.*{re.escape(label[1])}\s*(?://.*)?$")
-        ends = [i for i in range(start, _function_end(lines, start)) if back.match(lines[i])]
-        if ends:
-            loops.append(Loop(tuple(x for x in lines[start : ends[-1] + 1] if INSTRUCTION.match(x))))
-    return loops
+    """Loops from a label to the last branch back to it, without calls, in which no other loop multiplies."""
+    lines = assembly.splitlines()
+    labels = {match[1]: i for i, line in enumerate(lines) if (match := re.match(r"(\.?\w+):", line))}
+    ends: dict[int, int] = {}
+    for i, line in enumerate(lines):
+        target = BRANCH.match(line)
+        if target and labels.get(target[1], i) < i:
+            ends[labels[target[1]]] = i
+    loops = {start: _loop(lines[start : end + 1]) for start, end in ends.items()}
+    multiplying = {start for start, loop in loops.items() if loop.macs}
+    return [
+        loop
+        for start, loop in loops.items()
+        if not any(start < other and ends[other] <= ends[start] for other in multiplying)
+        and not any(re.match(r"\s+blr?\s", line) for line in loop.lines)
+    ]
 
 
-def _header(lines: list[str], start: int) -> re.Match | None:
-    """A label whose note "This Inner Loop Header" stands on a line of comment below it."""
-    below = start + 1
-    while below < len(lines) and lines[below].strip().startswith("//"):
-        if "This Inner Loop Header" in lines[below]:
-            return re.match(r"(\.L\w+):", lines[start])
-        below += 1
-    return None
-
-
-def _function_end(lines: list[str], start: int) -> int:
-    return next((i for i in range(start, len(lines)) if lines[i].startswith(".Lfunc_end")), len(lines))
+def _loop(lines: list[str]) -> Loop:
+    return Loop(tuple(line for line in lines if INSTRUCTION.match(line)))
 
 
 def compiled(kernel: str, folder: Path) -> str:

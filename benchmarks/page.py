@@ -118,10 +118,10 @@ TABLES: dict[str, tuple[str, Callable[[dict], str]]] = {
 
 def replaced(text: str, name: str, table: str) -> str:
     """`text` with what stands between the marks of `name` replaced; ValueError where they are missing."""
-    pattern = re.compile(rf"(<!-- {name} -->\n).*?(\n<!-- end -->)", re.DOTALL)
+    pattern = re.compile(rf"(<!-- {re.escape(name)} -->\n).*?(<!-- end -->)", re.DOTALL)
     if len(pattern.findall(text)) != 1:
         raise ValueError(f"there must be one '<!-- {name} -->' with its '<!-- end -->'")
-    return pattern.sub(lambda match: f"{match[1]}{table}{match[2]}", text)
+    return pattern.sub(lambda match: f"{match[1]}{table}\n{match[2]}", text)
 
 
 def update() -> None:

@@ -2,10 +2,10 @@
 
     pytest benchmarks/test_kernels.py --benchmark-autosave      keeps the figures
     pytest benchmarks/test_kernels.py --benchmark-compare       compares with the last kept ones
-    QB_ISA=avx2 pytest benchmarks/test_kernels.py               with an ISA variant of one's choice
+    QB_ISA=avx2 pytest benchmarks/test_kernels.py               forces an ISA variant
 
-A layer is a network of one node. The runtime is compiled into a shared library from the runner's own sources and
-flags, so that a call is an inference and nothing else.
+A layer is a network of one node. The runtime is compiled into a shared library from the runner's own sources
+and flags, so that a call is an inference and nothing else.
 """
 
 from __future__ import annotations
