@@ -90,6 +90,7 @@ def test_full_disk_is_named_and_nothing_is_left(small: VirtualPi, tmp_path: Path
     small.shell("rm filler")
 
 
+@pytest.mark.slow
 def test_out_of_memory_is_told_from_a_hang(small: VirtualPi) -> None:
     result = small.run(["probe", "hog"], 60)
     assert result.signal == "SIGKILL"
@@ -106,6 +107,7 @@ def test_short_silence_of_the_machine_is_waited_for(small: VirtualPi, tmp_path: 
     assert small.has("file", hashlib.sha256((tmp_path / "file").read_bytes()).hexdigest())
 
 
+@pytest.mark.slow
 def test_dead_network_in_a_run(small: VirtualPi, impatient: None) -> None:
     small.reap(small.session)  # over a connection that is watched from now on
     small._transport.connect()
@@ -122,6 +124,7 @@ def test_dead_network_in_a_run(small: VirtualPi, impatient: None) -> None:
     assert b"probe" not in small.shell("ps -e -o args").stdout.replace(b"ps -e", b"")
 
 
+@pytest.mark.slow
 def test_reboot_in_a_run_is_named_and_the_device_used_again(
     small: VirtualPi, probe: Callable[[str], Path], impatient: None
 ) -> None:
