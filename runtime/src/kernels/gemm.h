@@ -4,7 +4,7 @@
  *     out[r][n] = tail(bias[n] + Σ over taps t, depth k of inputs[t][r][k] · w[n][t][k])
  *
  * A row is an output pixel, a column an output channel. A micro-kernel computes one tile: at most `mr` rows,
- * any range of columns. Input rows come as pointers, one for each filter tap and row, so that a convolution
+ * any range of columns. An int8 tile's rows are packed first, once for all columns. Input rows come as pointers, one for each filter tap and row, so that a convolution
  * reads its image in place (indirect convolution, Dukhan 2019); taps outside the image point at a row of zero
  * points.
  *
@@ -33,7 +33,7 @@ typedef struct qb_tile_s8 {
     size_t first_column; /* a multiple of nr */
     size_t end_column;
     size_t taps, depth;          /* depth: bytes under each pointer; none past them is read */
-    const int8_t *const *inputs; /* [taps][mr] */
+    const int8_t *const *inputs; /* [taps][mr], for `pack`; past `rows` the last row stands again */
     const int8_t *weights;       /* packed */
     qb_channels channels;        /* by column */
     bool rows_start;             /* whether any row_start is not 0 */
@@ -64,7 +64,8 @@ typedef struct qb_gemm_s8 {
     size_t unit;   /* and the values of a row are rounded up to a multiple of this in the workspace; 0: are not */
     bool full_range;      /* a weight may be -128 */
     uint8_t input_offset; /* what the kernel adds to every input: `start` has its products taken off */
-    void (*tile)(const qb_tile_s8 *tile);
+    void (*pack)(const qb_tile_s8 *tile); /* brings the rows under `inputs` to the workspace, in the kernel's own form */
+    void (*tile)(const qb_tile_s8 *tile); /* the columns, from the workspace */
 } qb_gemm_s8;
 
 typedef struct qb_gemm_f32 {
@@ -88,7 +89,7 @@ static inline size_t qb_gemm_rows(size_t left, size_t mr)
 }
 
 /* How many columns' packed weights of `bytes` each to use on all rows in turn: a multiple of nr that fits a
- * half of the smallest second-level cache of the machines aimed at (Cortex-A53: 256 kB and more). */
+ * part of the smallest second-level cache of the machines aimed at (Cortex-A53: 512 kB on a Pi). */
 static inline size_t qb_gemm_block(uint64_t bytes, size_t nr)
 {
     const size_t fitting = (size_t)(256 * 1024 / bytes) / nr * nr;

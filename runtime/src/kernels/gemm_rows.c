@@ -4,6 +4,8 @@
 
 #include "packing.h"
 
+enum { UNIT = 8, ZEROED = 16 }; /* bytes of a copy; at least what fills up gathered rows */
+
 /* An output pixel: its sample, its place, and the input position under its first tap. */
 typedef struct pixel {
     int32_t sample, out_y, out_x;
@@ -67,65 +69,59 @@ static const char *padding_of(const qb_image *image, const pixel *p)
     return (const char *)image->padding + (size_t)p->sample * image->padding_stride;
 }
 
+static bool is_inside(const qb_linear_shape *s, const pixel *p)
+{
+    return p->y >= 0 && p->x >= 0 && p->y + (s->filter_h - 1) * s->dilation_h < s->in_h &&
+           p->x + (s->filter_w - 1) * s->dilation_w < s->in_w;
+}
+
+/* Where a tap's values are: in the image, or in the padding. */
+static const char *tap_at(const qb_rows *rows, const qb_image *image, const pixel *p, int32_t ky, int32_t kx)
+{
+    const qb_linear_shape *s = rows->shape;
+    const int32_t y = p->y + ky * s->dilation_h, x = p->x + kx * s->dilation_w;
+    if (y < 0 || y >= s->in_h || x < 0 || x >= s->in_w) return padding_of(image, p);
+    return sample_of(rows, image, p) + ((size_t)y * (size_t)s->in_w + (size_t)x) * (size_t)s->in_c * rows->size;
+}
+
 /* One pointer for each tap of a pixel, mr apart. */
 static void point_at_taps(const qb_rows *rows, const qb_image *image, const pixel *p, const void **pointers)
 {
     const qb_linear_shape *s = rows->shape;
-    const char *sample = sample_of(rows, image, p), *padding = padding_of(image, p);
-    const size_t row_bytes = (size_t)s->in_w * (size_t)s->in_c * rows->size;
-    const size_t pixel_bytes = (size_t)s->in_c * rows->size;
+    const size_t step = (size_t)s->dilation_w * (size_t)s->in_c * rows->size, mr = rows->mr;
+    const bool inside = is_inside(s, p);
     for (int32_t ky = 0; ky < s->filter_h; ky++) {
-        const int32_t y = p->y + ky * s->dilation_h;
-        const bool row_inside = y >= 0 && y < s->in_h;
-        const char *row = row_inside ? sample + (size_t)y * row_bytes : NULL;
-        for (int32_t kx = 0; kx < s->filter_w; kx++, pointers += rows->mr) {
-            const int32_t x = p->x + kx * s->dilation_w;
-            *pointers = row_inside && x >= 0 && x < s->in_w ? row + (size_t)x * pixel_bytes : padding;
+        const char *tap = inside ? tap_at(rows, image, p, ky, 0) : NULL;
+        for (int32_t kx = 0; kx < s->filter_w; kx++, pointers += mr, tap += inside ? step : 0) {
+            *pointers = inside ? tap : tap_at(rows, image, p, ky, kx);
         }
     }
 }
 
-/* memcpy for the few bytes that neighbouring taps have: two copies of a fixed size that overlap. */
-static inline void copy_short(char *to, const char *from, size_t size)
+/* memcpy in line: a tap's values are few. */
+static inline char *copy(char *to, const char *from, size_t count)
 {
-    if (size > 32) {
-        memcpy(to, from, size);
-    } else if (size >= 16) {
-        memcpy(to, from, 16);
-        memcpy(to + size - 16, from + size - 16, 16);
-    } else if (size >= 8) {
-        memcpy(to, from, 8);
-        memcpy(to + size - 8, from + size - 8, 8);
-    } else if (size >= 4) {
-        memcpy(to, from, 4);
-        memcpy(to + size - 4, from + size - 4, 4);
+    if (count >= UNIT) {
+        for (size_t i = 0; i + UNIT < count; i += UNIT) memcpy(to + i, from + i, UNIT);
+        memcpy(to + count - UNIT, from + count - UNIT, UNIT);
     } else {
-        for (size_t i = 0; i < size; i++) to[i] = from[i];
+        for (size_t i = 0; i < count; i++) to[i] = from[i];
     }
+    return to + count;
 }
 
 /* Copies all taps of a pixel side by side; taps next to each other in the image go in one copy. */
 static void gather_taps(const qb_rows *rows, const qb_image *image, const pixel *p, char *to)
 {
     const qb_linear_shape *s = rows->shape;
-    const char *sample = sample_of(rows, image, p), *padding = padding_of(image, p);
     const size_t pixel_bytes = (size_t)s->in_c * rows->size;
+    const bool whole_lines = s->dilation_w == 1 && is_inside(s, p);
     for (int32_t ky = 0; ky < s->filter_h; ky++) {
-        const int32_t y = p->y + ky * s->dilation_h;
-        const bool row_inside = y >= 0 && y < s->in_h;
-        for (int32_t kx = 0; kx < s->filter_w;) {
-            const int32_t x = p->x + kx * s->dilation_w;
-            const bool inside = row_inside && x >= 0 && x < s->in_w;
-            int32_t run = 1;
-            if (inside && s->dilation_w == 1) {
-                run = s->filter_w - kx < s->in_w - x ? s->filter_w - kx : s->in_w - x;
-            }
-            const char *from =
-                inside ? sample + ((size_t)y * (size_t)s->in_w + (size_t)x) * pixel_bytes : padding;
-            copy_short(to, from, (size_t)run * pixel_bytes);
-            to += (size_t)run * pixel_bytes;
-            kx += run;
+        if (whole_lines) {
+            to = copy(to, tap_at(rows, image, p, ky, 0), (size_t)s->filter_w * pixel_bytes);
+            continue;
         }
+        for (int32_t kx = 0; kx < s->filter_w; kx++) to = copy(to, tap_at(rows, image, p, ky, kx), pixel_bytes);
     }
 }
 
@@ -145,8 +141,8 @@ static void fill_gathered(const qb_rows *rows, const qb_image *image, size_t fir
     pixel p = pixel_at(rows->shape, first);
     for (size_t r = 0; r < count; r++, advance(rows->shape, &p)) {
         char *row = gathered + r * row_bytes;
+        if (row_bytes > used) memset(row + row_bytes - ZEROED, 0, ZEROED);
         gather_taps(rows, image, &p, row);
-        memset(row + used, 0, row_bytes - used);
         pointers[r] = row;
     }
 }
@@ -163,5 +159,8 @@ void qb_rows_fill(const qb_rows *rows, const qb_image *image, size_t first, size
         for (size_t r = 0; r < count; r++, advance(rows->shape, &p)) {
             point_at_taps(rows, image, &p, pointers + r);
         }
+    }
+    for (size_t t = 0; t < rows->taps; t++, pointers += rows->mr) {
+        for (size_t r = count; r < rows->mr; r++) pointers[r] = pointers[count - 1];
     }
 }

@@ -30,11 +30,12 @@ typedef struct qb_image {
 
 /* gather_below: with fewer channels than this, or with a channel count that is no multiple of `granule` and
  * below eight times gather_below, taps are gathered. Gathered rows are zero-filled to a multiple of
- * `granule`. */
+ * `granule`, of at most 16 bytes. */
 qb_rows qb_rows_plan(const qb_linear_shape *shape, size_t size, size_t mr, size_t granule,
                      size_t gather_below);
 
-/* Fills pointers [taps][mr] for `count` output pixels from `first`; gathered rows go to `gathered`. */
+/* Fills pointers [taps][mr] for `count` output pixels from `first`, the last one's again behind them; gathered rows
+ * go to `gathered`. */
 void qb_rows_fill(const qb_rows *rows, const qb_image *image, size_t first, size_t count,
                   const void **pointers, void *gathered);
 

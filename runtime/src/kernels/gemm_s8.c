@@ -8,16 +8,19 @@
 
 enum { GRANULE = 16, GATHER_BELOW = 16 }; /* int8 values in a vector register */
 enum { MAX_KR = 16 }; /* the largest kr of any kernel */
+enum { PACKED_BYTES = 128 * 1024, MAX_TILES = 64 }; /* of a block of tiles */
 
 /* What prepare leaves: op->fast. Offsets are bytes into scratch. */
 typedef struct packed_s8 {
     const qb_gemm_s8 *kernel;
     qb_rows rows;
-    size_t block;    /* columns computed for all rows before the next ones: their weights stay in the cache */
+    size_t tiles;    /* in a block, whose rows are packed before any of its columns is computed */
+    size_t block;    /* columns computed for a block of tiles before the next ones: their weights stay in the cache */
     qb_tile_s8 tile; /* all that does not change from tile to tile */
     const int8_t *padding; /* int8: in_c times the input's zero point */
     int32_t weight_zero;   /* what the packed weights have as their zero point */
-    size_t pointers, gathered, workspace, sums, quant, row_start;
+    size_t workspace_bytes; /* of a tile */
+    size_t records, pointers, gathered, workspace, sums, quant, row_start;
 } packed_s8;
 
 /* Input values that the micro-kernel multiplies by one column's weights, zeros included. */
@@ -85,16 +88,31 @@ static size_t take(uint64_t *used, uint64_t bytes)
 static uint64_t lay_out_scratch(packed_s8 *packed, const qb_linear *op, bool hybrid)
 {
     const qb_gemm_s8 *kernel = packed->kernel;
+    const size_t rows = packed->tiles * kernel->mr;
     uint64_t used = hybrid ? qb_hybrid_scratch(&op->shape) : 0;
+    packed->records = take(&used, packed->tiles * sizeof(qb_tile_s8));
     packed->pointers = take(&used, packed->rows.pointers_bytes);
     packed->gathered = take(&used, packed->rows.gathered_bytes);
-    const uint64_t row = qb_round_up(padded_depth(packed), kernel->unit > 0 ? kernel->unit : 1);
-    packed->workspace = take(&used, kernel->expand * kernel->mr * row + QB_GEMM_SLACK);
+    packed->workspace = take(&used, (uint64_t)packed->tiles * packed->workspace_bytes);
     packed->sums =
         take(&used, op->rounds_once ? (uint64_t)kernel->mr * (uint64_t)op->shape.out_c * sizeof(int32_t) : 0);
-    packed->quant = take(&used, kernel->mr * sizeof(qb_sample_quant));
-    packed->row_start = take(&used, kernel->mr * sizeof(int32_t));
+    packed->quant = take(&used, rows * sizeof(qb_sample_quant));
+    packed->row_start = take(&used, rows * sizeof(int32_t));
     return used;
+}
+
+/* How many tiles make a block: as many as leave room in the cache for weights. */
+static bool size_block(qb_builder *builder, const qb_step *step, packed_s8 *packed)
+{
+    const qb_gemm_s8 *kernel = packed->kernel;
+    const uint64_t row = qb_round_up(padded_depth(packed), kernel->unit > 0 ? kernel->unit : 1);
+    const uint64_t bytes = qb_round_up(kernel->expand * kernel->mr * row + QB_GEMM_SLACK, QB_ALIGNMENT);
+    if (bytes > INT32_MAX) return qb_refuse(builder, step, "needs more than 2 GB of scratch memory");
+    const size_t all = (qb_linear_pixels(packed->rows.shape) + kernel->mr - 1) / kernel->mr;
+    const size_t fitting = (size_t)(PACKED_BYTES / bytes), most = fitting < MAX_TILES ? fitting : MAX_TILES;
+    packed->workspace_bytes = (size_t)bytes;
+    packed->tiles = most < 1 ? 1 : all < most ? all : most;
+    return true;
 }
 
 /* What Σ x·(w − zero) has beside Σ x·w. The padding of gathered rows is 0 and adds nothing. */
@@ -120,37 +138,69 @@ static void requantize_sums(const qb_linear *op, const qb_tile_s8 *tile, int8_t 
     }
 }
 
-/* Every tile, block of columns by block of columns. size: bytes of an output value. */
+/* A run's input, and where its parts of scratch are. */
+typedef struct gemm_run {
+    const packed_s8 *packed;
+    const qb_image *image;
+    const qb_sample_quant *samples; /* hybrid: of each sample */
+    size_t sample_pixels;
+    char *scratch;
+} gemm_run;
+
+/* Fills in tile number `index` of a block, all but its columns and where they go: `rows` rows from pixel `first`. */
+static void pack_tile(const gemm_run *run, size_t index, size_t first, size_t rows, qb_tile_s8 *tile)
+{
+    const packed_s8 *packed = run->packed;
+    const size_t mr = packed->kernel->mr;
+    const void **pointers = (const void **)(run->scratch + packed->pointers);
+    qb_sample_quant *quant = (qb_sample_quant *)(run->scratch + packed->quant) + index * mr;
+    int32_t *row_start = (int32_t *)(run->scratch + packed->row_start) + index * mr;
+    *tile = packed->tile;
+    tile->rows = rows;
+    tile->inputs = (const int8_t *const *)pointers;
+    tile->workspace = run->scratch + packed->workspace + index * packed->workspace_bytes;
+    tile->quant = quant;
+    tile->row_start = row_start;
+    tile->rows_start = packed->weight_zero != 0;
+    qb_rows_fill(&packed->rows, run->image, first, rows, pointers, run->scratch + packed->gathered);
+    memset(row_start, 0, mr * sizeof *row_start);
+    if (tile->rows_start) start_rows(tile, mr, packed->weight_zero, row_start);
+    for (size_t r = 0; run->samples != NULL && r < rows; r++) {
+        quant[r] = run->samples[(first + r) / run->sample_pixels];
+    }
+    packed->kernel->pack(tile);
+}
+
+/* The columns of a tile. out: its first row's column 0. */
+static void run_columns(const gemm_run *run, const qb_linear *op, qb_tile_s8 *tile, char *out)
+{
+    tile->out = tile->tail == QB_TAIL_S32 ? run->scratch + run->packed->sums : out;
+    run->packed->kernel->tile(tile);
+    if (tile->tail == QB_TAIL_S32) requantize_sums(op, tile, (int8_t *)out);
+}
+
+/* Every tile, block by block. size: bytes of an output value. */
 static void run_tiles(const qb_step *step, const qb_image *image, const qb_sample_quant *samples, size_t size)
 {
     const qb_linear *op = step->state;
     const packed_s8 *packed = op->fast;
     const size_t pixels = qb_linear_pixels(&op->shape), columns = (size_t)op->shape.out_c;
-    const size_t sample_pixels = pixels / (size_t)op->shape.batch;
-    char *const scratch = step->scratch, *const y = step->out[0]->data;
-    const void **pointers = (const void **)(scratch + packed->pointers);
-    qb_sample_quant *quant = (qb_sample_quant *)(scratch + packed->quant);
-    int32_t *row_start = (int32_t *)(scratch + packed->row_start);
-    memset(row_start, 0, packed->kernel->mr * sizeof *row_start);
-    qb_tile_s8 tile = packed->tile;
-    tile.inputs = (const int8_t *const *)pointers;
-    tile.workspace = scratch + packed->workspace;
-    tile.quant = quant;
-    tile.row_start = row_start;
-    tile.rows_start = packed->weight_zero != 0;
-    for (size_t column = 0; column < columns; column = tile.end_column) {
-        tile.first_column = column;
-        tile.end_column = columns - column < packed->block ? columns : column + packed->block;
-        for (size_t first = 0; first < pixels; first += tile.rows) {
-            tile.rows = pixels - first < packed->kernel->mr ? pixels - first : packed->kernel->mr;
-            qb_rows_fill(&packed->rows, image, first, tile.rows, pointers, scratch + packed->gathered);
-            if (packed->weight_zero != 0) start_rows(&tile, packed->kernel->mr, packed->weight_zero, row_start);
-            for (size_t r = 0; samples != NULL && r < tile.rows; r++)
-                quant[r] = samples[(first + r) / sample_pixels];
-            char *out = y + first * columns * size;
-            tile.out = tile.tail == QB_TAIL_S32 ? scratch + packed->sums : out;
-            packed->kernel->tile(&tile);
-            if (tile.tail == QB_TAIL_S32) requantize_sums(op, &tile, (int8_t *)out);
+    const size_t mr = packed->kernel->mr, block_rows = packed->tiles * mr, row_bytes = columns * size;
+    const gemm_run run = {packed, image, samples, pixels / (size_t)op->shape.batch, step->scratch};
+    qb_tile_s8 *tiles = (qb_tile_s8 *)(void *)((char *)step->scratch + packed->records);
+    char *y = step->out[0]->data;
+    for (size_t first = 0; first < pixels; first += block_rows, y += block_rows * row_bytes) {
+        const size_t rows = pixels - first < block_rows ? pixels - first : block_rows;
+        const size_t count = (rows + mr - 1) / mr;
+        for (size_t i = 0; i < count; i++) {
+            pack_tile(&run, i, first + i * mr, rows - i * mr < mr ? rows - i * mr : mr, &tiles[i]);
+        }
+        for (size_t column = 0; column < columns; column += packed->block) {
+            for (size_t i = 0; i < count; i++) {
+                tiles[i].first_column = column;
+                tiles[i].end_column = columns - column < packed->block ? columns : column + packed->block;
+                run_columns(&run, op, &tiles[i], y + i * mr * row_bytes);
+            }
         }
     }
 }
@@ -187,6 +237,7 @@ bool qb_gemm_s8_prepare(qb_builder *builder, qb_step *step, qb_linear *op)
     packed->weight_zero = op->weight_zero + moved;
     packed->rows = qb_rows_plan(&op->shape, sizeof(int8_t), kernel->mr, GRANULE, GATHER_BELOW);
     packed->block = qb_gemm_block(padded_depth(packed), kernel->nr);
+    if (!size_block(builder, step, packed)) return false;
     if (!qb_reserve_scratch(builder, step, lay_out_scratch(packed, op, hybrid))) return false;
     const int8_t *weights = pack_weights(builder, packed, op);
     if (weights == NULL || !pack_columns(builder, packed, op)) return false;

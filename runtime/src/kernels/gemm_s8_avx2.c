@@ -65,10 +65,14 @@ static inline __attribute__((always_inline)) void multiply(const qb_tile_s8 *til
     }
 }
 
-static void run_tile(const qb_tile_s8 *tile)
+static void pack_tile(const qb_tile_s8 *tile)
 {
     const size_t wide_depth = tile->taps * ((tile->depth + 1) / KR * KR);
     for (size_t r = 0; r < tile->rows; r++) widen_row(tile, r, (int16_t *)tile->workspace + r * wide_depth);
+}
+
+static void run_tile(const qb_tile_s8 *tile)
+{
     switch (tile->rows) {
     case 1: multiply(tile, 1); break;
     case 2: multiply(tile, 2); break;
@@ -85,5 +89,6 @@ const qb_gemm_s8 qb_gemm_s8_avx2 = {
     .nr = NR,
     .kr = KR,
     .expand = sizeof(int16_t),
+    .pack = pack_tile,
     .tile = run_tile,
 };

@@ -115,9 +115,13 @@ static inline __attribute__((always_inline)) void multiply_rows(const qb_tile_s8
     if (column < tile->end_column) multiply(tile, column, groups, rows, 1);
 }
 
-static void run_tile(const qb_tile_s8 *tile)
+static void pack_tile(const qb_tile_s8 *tile)
 {
     for (size_t r = 0; r < tile->rows; r++) copy_row(tile, r, (uint8_t *)tile->workspace + r * CHUNK);
+}
+
+static void run_tile(const qb_tile_s8 *tile)
+{
     switch (tile->rows) {
     case 1: multiply_rows(tile, 1); break;
     case 2: multiply_rows(tile, 2); break;
@@ -145,5 +149,6 @@ const qb_gemm_s8 qb_gemm_s8_avx512vnni = {
     .unit = CHUNK,
     .input_offset = 128,
     .full_range = true,
+    .pack = pack_tile,
     .tile = run_tile,
 };

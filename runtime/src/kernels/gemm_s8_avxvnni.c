@@ -55,10 +55,15 @@ static inline __attribute__((always_inline)) void multiply(const qb_tile_s8 *til
     }
 }
 
-static void run_tile(const qb_tile_s8 *tile)
+static void pack_tile(const qb_tile_s8 *tile)
 {
     const size_t line = tile->taps * qb_round_up(tile->depth, KR);
     for (size_t r = 0; r < tile->rows; r++) copy_row(tile, r, (uint8_t *)tile->workspace + r * line);
+}
+
+static void run_tile(const qb_tile_s8 *tile)
+{
+    const size_t line = tile->taps * qb_round_up(tile->depth, KR);
     switch (tile->rows) {
     case 1: multiply(tile, line, 1); break;
     case 2: multiply(tile, line, 2); break;
@@ -77,5 +82,6 @@ const qb_gemm_s8 qb_gemm_s8_avxvnni = {
     .expand = sizeof(uint8_t),
     .input_offset = SHIFT,
     .full_range = true,
+    .pack = pack_tile,
     .tile = run_tile,
 };

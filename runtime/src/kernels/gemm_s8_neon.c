@@ -79,14 +79,11 @@ static inline int8x16_t load_last(const int8_t *x, size_t count)
     return vld1q_s8(values);
 }
 
-/* In place of a row past the last stands the last one. */
-static void pack_rows(const qb_tile_s8 *tile, int8_t *to)
+static void pack_tile(const qb_tile_s8 *tile)
 {
+    int8_t *to = tile->workspace;
     for (size_t t = 0; t < tile->taps; t++) {
-        const int8_t *from[MR];
-        for (size_t r = 0; r < MR; r++) {
-            from[r] = tile->inputs[t * MR + (r < tile->rows ? r : tile->rows - 1)];
-        }
+        const int8_t *const *from = tile->inputs + t * MR;
         int8x16_t x[MR];
         size_t k = 0;
         for (; k + 16 <= tile->depth; k += 16) {
@@ -130,7 +127,6 @@ static inline __attribute__((always_inline)) void multiply(const qb_tile_s8 *til
 
 static void run_tile(const qb_tile_s8 *tile)
 {
-    pack_rows(tile, tile->workspace);
     switch (tile->rows) {
     case 1: multiply(tile, 1); break;
     case 2: multiply(tile, 2); break;
@@ -144,4 +140,5 @@ const qb_gemm_s8 qb_gemm_s8_neon = {.name = "gemm_s8_neon",
                                     .kr = KR,
                                     .kp = KP,
                                     .expand = REPEATED / KR,
+                                    .pack = pack_tile,
                                     .tile = run_tile};

@@ -58,20 +58,13 @@ static inline __attribute__((always_inline)) int8_t *qb_pack_tap(const int8_t *c
     return to + (bytes - k + unit - 1) / unit * unit * QB_PANEL_ROWS;
 }
 
-/* The panels of a tile's `rows` rows. inputs: [taps][mr] pointers. In place of a row past the last stands the
- * last one. */
-static inline __attribute__((always_inline)) void qb_pack_panels(const void *const *inputs, size_t mr,
+/* The panels of a tile's rows. inputs: [taps][mr] pointers, mr a multiple of four. */
+static inline __attribute__((always_inline)) void qb_pack_panels(const int8_t *const *inputs, const size_t mr,
                                                                  size_t rows, size_t taps, size_t bytes,
                                                                  const size_t unit, int8_t *to)
 {
     for (size_t first = 0; first < rows; first += QB_PANEL_ROWS) {
-        for (size_t t = 0; t < taps; t++) {
-            const int8_t *x[QB_PANEL_ROWS];
-            for (size_t r = 0; r < QB_PANEL_ROWS; r++) {
-                x[r] = inputs[t * mr + (first + r < rows ? first + r : rows - 1)];
-            }
-            to = qb_pack_tap(x, bytes, unit, to);
-        }
+        for (size_t t = 0; t < taps; t++) to = qb_pack_tap(inputs + t * mr + first, bytes, unit, to);
     }
 }
 
