@@ -63,6 +63,7 @@ from __future__ import annotations
 
 import difflib
 import importlib
+import math
 import pkgutil
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -73,6 +74,7 @@ from harness.errors import FormatError
 from harness.graph import OPTIONAL, Graph, Node, Tensor
 
 Shape = tuple[int, ...]
+MAX_ELEMENTS = 2**31 - 1  # of one tensor: a few bytes of a hostile file could ask for any number
 
 
 @dataclass(frozen=True)
@@ -140,6 +142,11 @@ def infer_shapes(graph: Graph, *, partial: bool = False) -> Graph:
         for name, (shape, dtype) in zip(node.outputs, inferred, strict=True):
             tensor = graph.tensors[name]
             tensor.shape = tuple(int(d) for d in shape)
+            if math.prod(tensor.shape) > MAX_ELEMENTS:
+                raise FormatError(
+                    f"node '{node.name}' ({node.op}): its output of shape {tensor.shape} has more values "
+                    f"than a tensor may have, {MAX_ELEMENTS}"
+                )
             if tensor.quant is None:  # a quantized tensor already says its dtype
                 tensor.dtype = np.dtype(dtype)
     return graph

@@ -95,3 +95,12 @@ def test_arguments_that_do_not_fit_are_refused_by_name(op, kind, arguments, opti
     with pytest.raises(FormatError, match=message) as caught:
         loaded(file, [x], [y], tmp_path)
     assert "'y" in str(caught.value)
+
+
+@pytest.mark.parametrize("op", ["TILE", "BROADCAST_TO"])
+def test_an_output_beyond_all_memory_is_refused(op, tmp_path):
+    file = ModelFile()
+    x, y = file.tensor("x", (1, 1), F32), file.tensor("y", (1, 1), F32)
+    file.operator(op, [x, const(file, [2**31 - 1] * 2)], [y], None, {})
+    with pytest.raises(FormatError, match="node 'y' .*more values than a tensor may have"):
+        loaded(file, [x], [y], tmp_path)
