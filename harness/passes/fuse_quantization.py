@@ -16,9 +16,10 @@ This is how ONNX writes quantized networks (QDQ). The second form is that of ops
 last, of constants that an op without integer arithmetic reads.
 
 Conditions: the runtime has the op in int8 (not for the last); every float value that it reads is dequantized
-from int8, or a constant bias; its output has one reader, the Quantize, and is not a graph output; a Softmax is
-quantized to scale 1/256 and zero point −128, as its kernel has it; a Mean's zero point is a whole number in the
-output's scale too, since TFLite's kernel cuts off the rest. Outputs change by the rounding inside of one op.
+from int8, or a constant bias; its output has one reader, the Quantize, and is not a graph output; a Softmax
+is quantized to scale 1/256 and zero point −128, as its kernel has it; a Mean's zero point is a whole number
+in the output's scale too, since TFLite's kernel cuts off the rest. Outputs change by the rounding inside of
+one op.
 
 Formula (Jacob et al. 2018, §2.2):  the bias is int32 at scale s_x · s_w
 """
