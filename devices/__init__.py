@@ -22,7 +22,7 @@ import platformdirs
 from harness.errors import DeviceError, UsageError, unknown_name
 
 FOLDER = Path(__file__).parent
-ADDRESSED = ("ssh",)  # transports whose devices have an address, and that can `register` it
+ADDRESSED = ("adb", "ssh")  # transports whose devices have an address, and that can `register` it
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 
 

@@ -22,12 +22,14 @@ import shutil
 import socket
 import subprocess
 import time
+from collections.abc import Callable
 from pathlib import Path
+from urllib.parse import SplitResult
 
 from devices import Entry
 from devices._remote import RemoteDevice
 from devices._transport import BEAT_S, Stream
-from harness.errors import ConnectionLost, DeadlineError, DeviceError
+from harness.errors import ConnectionLost, DeadlineError, DeviceError, UsageError
 from harness.text import clean
 
 SETTINGS = ("serial", "server_port", "folder")
@@ -165,6 +167,17 @@ class AdbTransport:
         kept = {key: value for key, value in os.environ.items() if not key.startswith(("ANDROID_", "ADB_"))}
         pipes = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.PIPE)
         return subprocess.Popen(argv, env=kept, start_new_session=True, **pipes)
+
+
+def register(
+    address: SplitResult, options: dict[str, str], _accept: Callable[[str], bool]
+) -> dict[str, object]:
+    """The settings of an entry for `adb://SERIAL` or `adb://HOST:PORT`; a phone shows its own question."""
+    if address.path.strip("/") or address.query or address.fragment or "@" in address.netloc:
+        raise UsageError(f"'{address.geturl()}' is not of the form adb://SERIAL: `adb devices` shows serials")
+    if options:
+        raise UsageError(f"--{min(options)} is for ssh:// addresses")
+    return {"serial": address.netloc}
 
 
 def open(entry: Entry) -> RemoteDevice:

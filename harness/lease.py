@@ -18,11 +18,13 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from threading import Event, Thread
 
 from devices import Device, RunResult
-from harness import runner_output
-from harness.errors import DeviceError, TrialError
+from harness import cache, runner_output
+from harness.errors import DeviceError, TrialError, UsageError
+from harness.files import replacing
 from harness.runner_events import LeaseAnswer
 from harness.text import clean, duration
 
@@ -30,6 +32,7 @@ FILE = "lease"  # in the device's work folder
 TTL_S = 60.0  # a lease lasts so long without a heartbeat
 HEARTBEAT_S = 15.0
 POLL_S = 2.0
+LONGEST_S = 7 * 86400  # of a reservation
 ANSWER_S = 30.0  # the longest that one question to the device may take
 
 
@@ -116,6 +119,48 @@ def held(
         done.set()
         heart.join(ANSWER_S)
         _release(grants, token)
+
+
+def reserve(grants: Grants, name: str, for_s: float) -> None:
+    """Keeps the device called `name` for this user of this machine. DeviceError: somebody else has done so.
+
+    The token that lets own runs in is kept in the user's cache.
+    """
+    if for_s > LONGEST_S:
+        raise UsageError(f"a device can be kept for {LONGEST_S // 86400} days at most")
+    token = own_reservation(name) or secrets.token_hex(16)
+    answer = grants.ask("reserve", token, ttl_s=for_s)
+    if answer.granted != "yes":
+        left = duration((answer.ms_left or 0) / 1000)
+        raise DeviceError(
+            f"device '{name}' is kept by {clean(answer.holder or 'somebody')} for another {left}"
+        )
+    with replacing(_token_file(name)) as temporary:
+        temporary.write_text(token)
+
+
+def own_reservation(name: str) -> str | None:
+    """The token of this user's reservation of the device, where there was one."""
+    path = _token_file(name)
+    return path.read_text() if path.is_file() else None
+
+
+def clear(grants: Grants, name: str, *, force: bool) -> str | None:
+    """Ends the reservation and the lease of a device; returns whose it was, None where it was free.
+
+    UsageError: it is somebody else's, and that is not forced.
+    """
+    found = grants.ask("show", own_reservation(name) or "-")
+    owner = None if found.granted == "yes" else found.holder or "somebody"
+    if owner and not force and owner.rpartition(" pid ")[0] != _here():
+        raise UsageError(f"device '{name}' is held by {clean(owner)}: ask them, or end it with --force")
+    grants.ask("clear", own_reservation(name) or "-")
+    _token_file(name).unlink(missing_ok=True)
+    return owner
+
+
+def _token_file(name: str) -> Path:
+    return cache.folder("reservations") / name
 
 
 def holder() -> str:

@@ -136,7 +136,10 @@ def _leased(name: str, device: Device, wait_s: float, progress: Progress) -> Ite
     """The device under its lease, which the runner grants: it is sent first, and alone."""
     runner = build.runner(device.info().arch, lambda text: progress(text, 0, 0))
     there = deploy(device, runner).runner
-    with lease.held(device, there, wait_s, lambda text: progress(f"{name}: {text}", 0, 0)) as leased:
+    reservation = lease.own_reservation(name)
+    with lease.held(
+        device, there, wait_s, lambda text: progress(f"{name}: {text}", 0, 0), reservation
+    ) as leased:
         yield leased
 
 

@@ -12,6 +12,7 @@ import devices
 from devices import DeviceInfo, Entry
 from devices import _own as own
 from harness import build, checkup, runner_output
+from harness.commands import _reserving
 from harness.deploy import deploy
 from harness.errors import UsageError
 from harness.progress import ProgressLine
@@ -33,12 +34,13 @@ def add(parser: ArgumentParser) -> None:
     remove = actions.add_parser("remove", help="forget one of your own devices")
     remove.add_argument("name")
     remove.set_defaults(action=_remove)
+    _reserving.declare(actions)
     _declare_add(actions.add_parser("add", help="register a device: bench devices add pi4 ssh://pi@host"))
 
 
 def _declare_add(parser: ArgumentParser) -> None:
     parser.add_argument("name")
-    parser.add_argument("address", help="ssh://user@host:port")
+    parser.add_argument("address", help="ssh://user@host:port, or adb://SERIAL as `adb devices` shows it")
     parser.add_argument("--key", metavar="FILE", help="private key; else those of the agent and ~/.ssh")
     parser.add_argument("--jump", metavar="D", help="a registered device that it is reached through")
     known = parser.add_mutually_exclusive_group()

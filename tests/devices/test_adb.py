@@ -14,6 +14,7 @@ import pytest
 
 from devices import Entry, _remote, adb
 from devices._remote import RemoteDevice
+from harness.cli import main
 from harness.errors import ConnectionLost, DeadlineError, DeviceError
 from tests.support.adb_device import AdbDevice
 from tests.support.sshd import free_port
@@ -217,3 +218,16 @@ def test_a_server_that_holds_the_device_is_named(
             opened(serial="8A1X0ABCD")
     finally:
         subprocess.run(["adb", "-P", str(adb.USERS_SERVER_PORT), "kill-server"], check=True)
+
+
+def test_is_registered_by_its_serial(
+    phone: AdbDevice, server: int, tmp_path: Path, monkeypatch, capsys
+) -> None:
+    monkeypatch.setattr(adb, "SERVER_PORT", server)
+    monkeypatch.setenv("BENCH_DEVICES", str(tmp_path / "devices.toml"))
+    (tmp_path / "devices.toml").touch()
+    assert main(["devices", "add", "pixel", f"adb://{phone.serial}"]) == 0
+    assert capsys.readouterr().out.startswith("pixel: aarch64, ")
+    assert f'serial = "{phone.serial}"' in (tmp_path / "devices.toml").read_text()
+    assert main(["devices", "add", "other", "adb://8A1X0ABCD/x"]) == 2
+    assert "'adb://8A1X0ABCD/x' is not of the form adb://SERIAL" in capsys.readouterr().err
