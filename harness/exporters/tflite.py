@@ -32,6 +32,12 @@ def write(graph: Graph) -> bytes:
 
     Raises FormatError naming the node or tensor that TFLite has no form for.
     """
+    for node in graph.nodes:
+        if node.attrs.get("unsigned"):
+            raise FormatError(
+                f"node '{node.name}' ({node.op}) comes from a uint8 model, which TFLite's int8 kernels would "
+                "round otherwise: use the file that it was read from"
+            )
     return _Writer(with_inputs(split(graph))).file()
 
 

@@ -52,6 +52,10 @@ def _pool(graph: Graph, node: Node) -> dict[str, int]:
     return _windowed_options(graph, node) | {"FilterHeight": height, "FilterWidth": width}
 
 
+def _fully_connected(graph: Graph, node: Node) -> dict[str, int]:
+    return _activation(graph, node) | {"KeepNumDims": node.attrs.get("keep_dims", False)}
+
+
 def _activation(graph: Graph, node: Node) -> dict[str, int]:
     return {"FusedActivationFunction": _ACTIVATIONS[node.attrs.get("activation")]}
 
@@ -129,7 +133,7 @@ FORMS: dict[str, Form] = {
     "Conv2D": Form("CONV_2D", 3, "Conv2DOptions", _convolution),
     "TransposeConv2D": Form("TRANSPOSE_CONV", 4, "TransposeConvOptions", _transpose_conv),
     "DepthwiseConv2D": Form("DEPTHWISE_CONV_2D", 3, "DepthwiseConv2DOptions", _depthwise),
-    "FullyConnected": Form("FULLY_CONNECTED", 4, "FullyConnectedOptions", _activation),
+    "FullyConnected": Form("FULLY_CONNECTED", 4, "FullyConnectedOptions", _fully_connected),
     "AveragePool2D": Form("AVERAGE_POOL_2D", 2, "Pool2DOptions", _pool),
     "MaxPool2D": Form("MAX_POOL_2D", 2, "Pool2DOptions", _pool),
     "Add": Form("ADD", 2, "AddOptions", _activation),

@@ -14,8 +14,9 @@
 #include "../include/quantbench.h"
 #include "format.h"
 
-/* The most that a tensor, the arena, the state, or a session's allocations together may take: sizes fit in a signed 32-bit number. */
-#define QB_MEMORY_LIMIT ((uint64_t)INT32_MAX)
+/* The most that a file, a tensor, the arena, the state, or a session's allocations together may take: a small file
+ * cannot claim all memory, and sizes fit in a signed 32-bit number. */
+#define QB_MEMORY_LIMIT ((uint64_t)1 << 30)
 
 struct qb_model {
     const char *path; /* for messages; owned */

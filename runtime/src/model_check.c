@@ -182,12 +182,36 @@ static bool check_edges(const qb_model *model, qb_error *error, uint32_t index, 
     return true;
 }
 
+/* An output shares no memory with an input, but where the op works in place and the two take the same bytes, or where
+ * a concatenation moves its inputs to where they belong. */
+static bool check_places(const qb_model *model, qb_error *error, uint32_t index)
+{
+    const qb_node_record *node = &model->nodes[index];
+    const bool in_place = (qb_op_find(node->op)->arithmetics & QB_OP_IN_PLACE) != 0;
+    if (node->op == QB_OP_CONCATENATION) return true;
+    for (uint32_t o = 0; o < node->outputs_count; o++) {
+        const qb_tensor_record *out = &model->tensors[model->links[node->outputs_first + o]];
+        for (uint32_t i = 0; i < node->inputs_count; i++) {
+            const uint32_t tensor = model->links[node->inputs_first + i];
+            if (tensor == QB_NONE || model->tensors[tensor].kind != out->kind) continue;
+            const qb_tensor_record *in = &model->tensors[tensor];
+            const bool apart = in->offset + in->size <= out->offset || out->offset + out->size <= in->offset;
+            if (!apart && !(in_place && in->offset == out->offset && in->size == out->size)) {
+                return node_fails(model, error, index, "its output lies over an input");
+            }
+        }
+    }
+    return true;
+}
+
 static bool check_flow(const qb_model *model, qb_error *error, bool *there)
 {
     for (uint32_t i = 0; i < model->tensor_count; i++) there[i] = model->tensors[i].kind != QB_ACTIVATION;
     if (!check_inputs(model, error, there)) return false;
     for (uint32_t i = 0; i < model->node_count; i++) {
-        if (!check_node(model, error, i) || !check_edges(model, error, i, there)) return false;
+        if (!check_node(model, error, i) || !check_edges(model, error, i, there) || !check_places(model, error, i)) {
+            return false;
+        }
     }
     for (uint32_t i = 0; i < model->header->outputs_count; i++) {
         const uint32_t tensor = model->links[model->header->outputs_first + i];

@@ -1,7 +1,7 @@
 #include "ops.h"
 
-/* The names that ops.def joins by |. IN_PLACE is the planner's to read; no node has it as its arithmetic. */
-enum { F32 = QB_ARITH_F32, HYBRID = QB_ARITH_HYBRID, INT8 = QB_ARITH_INT8, INT16 = QB_ARITH_INT16, IN_PLACE = 1 << 8 };
+/* The names that ops.def joins by |. No node has IN_PLACE as its arithmetic. */
+enum { F32 = QB_ARITH_F32, HYBRID = QB_ARITH_HYBRID, INT8 = QB_ARITH_INT8, INT16 = QB_ARITH_INT16, IN_PLACE = QB_OP_IN_PLACE };
 
 static const qb_op ops[] = {
 #define QB_OP(code, NAME, ir, arithmetics) {code, #NAME, arithmetics, qb_prepare_##NAME},

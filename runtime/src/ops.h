@@ -6,10 +6,12 @@
 
 #include "kernels/kernel.h"
 
+enum { QB_OP_IN_PLACE = 1 << 8 }; /* an output may take the place of an input */
+
 typedef struct qb_op {
     uint16_t code;
     const char *name;     /* "CONV_2D" */
-    uint32_t arithmetics; /* QB_ARITH_… flags */
+    uint32_t arithmetics; /* QB_ARITH_… flags and QB_OP_IN_PLACE */
     qb_prepare_fn prepare;
 } qb_op;
 

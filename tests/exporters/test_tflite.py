@@ -73,3 +73,19 @@ def test_writing_does_not_change_the_graph():
     tflite.write(graph)
     assert [n.op for n in graph.nodes] == ["Conv2D"]
     assert set(graph.tensors) == {"x", "w", graph.outputs[0]}
+
+
+def test_fully_connected_layers_keep_their_dimensions(tmp_path):
+    path = tmp_path / "out.tflite"
+    b = Builder()
+    x = b.node("FullyConnected", b.input((2, 3, 4)), b.const(np.ones((5, 4))), keep_dims=True)
+    path.write_bytes(tflite.write(b.build(x)))
+    graph = infer_shapes(importers.load(path))
+    assert graph.tensors[graph.outputs[0]].shape == (2, 3, 5)
+
+
+def test_what_was_uint8_is_not_written_as_int8():
+    b = Builder()
+    graph = b.build(b.node("AveragePool2D", b.input((1, 4, 4, 2)), filter=(2, 2), unsigned=True, name="pool"))
+    with pytest.raises(FormatError, match="'pool'.*comes from a uint8 model"):
+        tflite.write(graph)
