@@ -13,7 +13,7 @@ from tests.conformance.draw import CASES
 from tests.runtime.test_loader_fuzz import fuzz
 
 CHOSEN = [CASES[key] for key in sorted(CASES)]
-FEW = [case for case in CHOSEN if case.arithmetic == "int8"][::6]
+FEW = [case for case in CHOSEN if case.name in ("DIV-int8", "SUM-f32")]
 
 
 def check(case, count: int, tmp_path) -> None:
