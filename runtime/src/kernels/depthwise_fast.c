@@ -26,15 +26,18 @@ static void point_at_columns(const qb_linear_shape *s, const packed_depthwise *p
     const size_t pixel = (size_t)s->in_c * size, line = (size_t)s->in_w * pixel;
     const char *values = (const char *)image->values + (size_t)sample * qb_linear_sample(s) * size;
     const char *padding = (const char *)image->padding + (size_t)sample * image->padding_stride;
+    const size_t left = (size_t)s->pad_left < packed->columns ? (size_t)s->pad_left : packed->columns;
     for (int32_t ky = 0; ky < s->filter_h; ky++) {
         const int32_t y = out_y * s->stride_h + ky * s->dilation_h - s->pad_top;
-        const bool inside = y >= 0 && y < s->in_h;
-        const char *row = inside ? values + (size_t)y * line : NULL;
+        const size_t inside = y < 0 || y >= s->in_h                           ? 0
+                              : packed->columns - left < (size_t)s->in_w ? packed->columns - left
+                                                                         : (size_t)s->in_w;
+        const char *from = values + (inside > 0 ? (size_t)y * line : 0);
         const void **to = pointers + ky;
-        for (size_t column = 0; column < packed->columns; column++, to += s->filter_h) {
-            const int32_t x = (int32_t)column - s->pad_left;
-            *to = inside && x >= 0 && x < s->in_w ? row + (size_t)x * pixel : padding;
-        }
+        size_t column = 0;
+        for (; inside > 0 && column < left; column++, to += s->filter_h) *to = padding;
+        for (size_t i = 0; i < inside; i++, to += s->filter_h, from += pixel) *to = from;
+        for (column += inside; column < packed->columns; column++, to += s->filter_h) *to = padding;
     }
 }
 

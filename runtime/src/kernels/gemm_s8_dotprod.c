@@ -21,7 +21,7 @@ enum { MR = 8, NR = 8, KR = 4, VECTORS = NR / 4, STEP = 4, PANEL_GROUP = KR * QB
     ROW(0, low, 0, w) ROW(1, low, 1, w) ROW(2, low, 2, w) ROW(3, low, 3, w)                                  \
     ROW(4, high, 0, w) ROW(5, high, 1, w) ROW(6, high, 2, w) ROW(7, high, 3, w)
 
-/* The same for the steps of whole tiles, in which nearly all time goes: compilers spend a tenth more instructions on
+/* Steps of sixteen depths for whole tiles, in which nearly all time goes: compilers spend a tenth more instructions on
  * moving registers. v16 to v19 hold the upper rows, v20 to v23 the lower ones, v24 to v31 the weights. */
 #define DOT(sum, w, x, lane) "sdot %" #sum ".4s, v" #w ".16b, v" #x ".4b[" #lane "]\n"
 #define DOT_ROWS(a, b, c, d, e, f, g, h, w, v, x)                                                            \
@@ -68,12 +68,17 @@ static inline __attribute__((always_inline)) void multiply(const qb_tile_s8 *til
         int32x4_t sums[MR * VECTORS];
         qb_start_neon(tile, column, rows, VECTORS, sums);
         const int8_t *low = tile->workspace, *high = low + groups * PANEL_GROUP;
-        size_t left = groups;
-        if (rows == MR) {
-            run_steps(sums, groups / STEP, &low, &high, &weights);
-            left %= STEP;
+        if (rows == MR) run_steps(sums, groups / STEP, &low, &high, &weights);
+        for (size_t steps = rows == MR ? 0 : groups / STEP; steps > 0; steps--) {
+            const int8x16x4_t x = vld1q_s8_x4(low), w = vld1q_s8_x4(weights);
+            GROUP(x.val[0], x.val[0], &w.val[0])
+            GROUP(x.val[1], x.val[1], &w.val[2])
+            const int8x16x4_t next = vld1q_s8_x4(weights + 2 * NR * KR);
+            GROUP(x.val[2], x.val[2], &next.val[0])
+            GROUP(x.val[3], x.val[3], &next.val[2])
+            low += STEP * PANEL_GROUP, weights += STEP * NR * KR;
         }
-        for (; left > 0; left--, low += PANEL_GROUP, high += PANEL_GROUP, weights += NR * KR) {
+        for (size_t left = groups % STEP; left > 0; left--, low += PANEL_GROUP, high += PANEL_GROUP, weights += NR * KR) {
             const int8x16_t x = vld1q_s8(low), y = rows > 4 ? vld1q_s8(high) : x;
             const int8x16_t w[VECTORS] = {vld1q_s8(weights), vld1q_s8(weights + 16)};
             GROUP(x, y, w)

@@ -25,9 +25,13 @@ typedef struct mean {
         sum_type *sums = step->scratch;                                                            \
         size_t at[QB_MAX_RANK] = {0};                                                              \
         memset(sums, 0, step->out[0]->count * sizeof *sums);                                       \
-        for (size_t i = 0, o = 0; i < step->in[0]->count; i++) {                                   \
-            sums[o] = sums[o] + (term);                                                            \
-            o = qb_reduction_next(&op->reduction, at, o);                                          \
+        const size_t run = qb_reduction_run(&op->reduction);                                       \
+        for (size_t first = 0, o = 0; first < step->in[0]->count; first += run) {                  \
+            for (size_t j = 0; j < run; j++) {                                                     \
+                const size_t i = first + j;                                                        \
+                sums[o + j] = sums[o + j] + (term);                                                \
+            }                                                                                      \
+            o = qb_reduction_skip(&op->reduction, at, o, run);                                     \
         }                                                                                          \
         for (size_t o = 0; o < step->out[0]->count; o++) out[o] = (type)(result);                  \
     }

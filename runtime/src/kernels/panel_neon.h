@@ -13,12 +13,6 @@
 
 enum { QB_PANEL_ROWS = 4 };
 
-/* Moves a pointer on by itself, as loads with writeback do: left alone, compilers derive it from another one, at
- * the cost of an addition in each turn of the loop. */
-#define QB_ADVANCE(pointer, bytes)                                                                           \
-    (pointer) += (bytes);                                                                                    \
-    __asm__("" : "+r"(pointer));
-
 /* Up to sixteen bytes, zeros behind them. */
 static inline int8x16_t qb_load_bytes(const int8_t *x, size_t count)
 {
