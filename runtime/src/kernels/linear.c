@@ -1,5 +1,6 @@
 #include "linear.h"
 
+#include "../isa.h"
 #include "hybrid.h"
 #include "packing.h"
 #include "reference.h"
@@ -150,6 +151,7 @@ static bool prepare_hybrid(qb_builder *builder, qb_step *step, qb_linear *op, in
     if (scales == NULL) return false;
     for (int32_t c = 0; c < op->shape.out_c; c++) scales[c] = weight_scale(step->in[1], c);
     op->weight_scales = scales;
+    op->loops = qb_builder_isa(builder)->loops;
     return qb_reserve_scratch(builder, step, qb_hybrid_scratch(&op->shape));
 }
 

@@ -41,6 +41,7 @@ typedef struct qb_linear {
     qb_range_f32 range;              /* f32, hybrid: the fused activation */
     int32_t largest_sum;             /* int8, hybrid: a bound of the sums' magnitude, bias included */
     const float *weight_scales;      /* hybrid */
+    const struct qb_loops *loops;    /* hybrid: the ISA variant's, or NULL */
     const qb_multiplier *factors;    /* int8, int16: s_x·s_w / s_y */
     bool rounds_once;                /* int8: a fully connected layer, see qb_requantize */
     int32_t input_zero, output_zero; /* int8 */

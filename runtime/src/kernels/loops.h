@@ -6,6 +6,7 @@
 
 #include "../requantize.h"
 #include "checks.h"
+#include "hybrid.h"
 
 /* qb_multiply as one multiplication, one addition and shifts (tail_avx512.h says why): for values whose product with
  * 2^left stays under 2^30. */
@@ -56,6 +57,9 @@ typedef struct qb_loops {
     void (*max_f32)(const qb_window *window, const float *in, float *out);
     void (*average_s8)(const qb_window *window, const int8_t *in, int8_t *out);
     void (*average_f32)(const qb_window *window, const float *in, float *out);
+    /* The passes of hybrid arithmetic over a sample (hybrid_loops.h). */
+    void (*find_range)(const float *x, size_t count, float *smallest, float *largest);
+    void (*quantize_sample)(const float *x, size_t count, qb_sample_quant quant, int8_t *q);
 } qb_loops;
 
 #endif

@@ -1,5 +1,6 @@
 /* The loops of loops.h. No include guard: loops_<isa>.c includes this once and gets `qb_loops` members as static
  * functions, named as they are. */
+#include "hybrid_loops.h"
 #include "loops.h"
 
 /* The output of a loop is memory of its own or one of the inputs, value for value: no turn depends on another. */
@@ -102,4 +103,5 @@ WINDOW_LOOP(average_f32, float, float, 0.0f, acc + v,
     {                                                                                                           \
         .add_s8 = add_s8, .mul_s8 = mul_s8, .add_f32 = add_f32, .mul_f32 = mul_f32, .max_s8 = max_s8,           \
         .max_f32 = max_f32, .average_s8 = average_s8, .average_f32 = average_f32,                               \
+        .find_range = qb_find_range, .quantize_sample = qb_quantize_sample,                                     \
     }
