@@ -110,6 +110,17 @@ def test_what_the_runner_says(changes, complaint, tmp_path):
     assert complaint in outcome.error
 
 
+def test_an_output_that_lies_over_its_input_is_refused(tmp_path):
+    content = bytearray(pack.pack(op_graphs.op_graph("AveragePool2D", True, 1, seed=1)))
+    header = np.frombuffer(content, record("model_header").dtype, 1)
+    first, count = header["sections"][0][0].tolist()
+    tensors = np.frombuffer(content, record("tensor_record").dtype, count, first)
+    tensors["offset"] = 0  # in place: the array is a view of the file
+    tables = bytes(content[record("model_header").nbytes : header["sections"][0]["offset"][-1]])
+    outcome = run_bytes(with_header(bytes(content), tables_crc32=zlib.crc32(tables)), tmp_path)
+    assert "its output lies over an input" in outcome.error
+
+
 @pytest.mark.parametrize("section", range(6))
 def test_sections_outside_the_file(section, tmp_path):
     content = small_model()
