@@ -12,9 +12,9 @@ from pathlib import Path
 
 from benchmarks import avx2_only
 from benchmarks.networks import Network
+from benchmarks.peer_process import LONGEST_WARMUP_MS
 from devices import RunResult
 from harness import build, runner_output
-from harness.cache import folder
 from harness.errors import TrialError
 from harness.pack import write
 from harness.sources import open_source
@@ -78,8 +78,8 @@ def measure(contender: Contender, network: Network, core: int, min_runs: int, mi
 def _ours(contender: Contender, network: Network, core: int, min_runs: int, min_ms: int) -> dict:
     nonce = runner_output.new_nonce()
     argv = [str(build.runner("x86_64")), "latency", "--model", str(_packed(network, contender.file))]
-    argv += ["--nonce", nonce, "--core", str(core), "--warmup-ms", "300", "--min-runs", str(min_runs)]
-    argv += ["--min-ms", str(min_ms), "--max-ms", str(TIMEOUT_S * 500)]
+    argv += ["--nonce", nonce, "--core", str(core), "--warmup-ms", str(min(min_ms, LONGEST_WARMUP_MS))]
+    argv += ["--min-runs", str(min_runs), "--min-ms", str(min_ms), "--max-ms", str(TIMEOUT_S * 500)]
     environment = {"QB_ISA": AVX2} if contender.isa == AVX2 else {}
     done = subprocess.run(argv, env=environment, capture_output=True, timeout=TIMEOUT_S)
     result = RunResult(done.returncode, done.stdout, done.stderr)
@@ -96,8 +96,8 @@ def _ours(contender: Contender, network: Network, core: int, min_runs: int, min_
 
 @cache
 def _packed(network: Network, file: str) -> Path:
-    """The network's .tflite as our model file, written once a run."""
+    """The network's .tflite as our model file beside it, written once a run."""
     source = network.file(file)
-    path = folder("networks", source.parent.name) / f"{source.stem}.qbm"
+    path = source.with_suffix(".qbm")
     write(open_source(str(source)).graph, path)
     return path

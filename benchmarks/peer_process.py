@@ -18,7 +18,7 @@ from pathlib import Path
 
 import numpy as np
 
-WARMUP_RUNS, WARMUP_NS = 3, 300_000_000
+WARMUP_RUNS, LONGEST_WARMUP_MS = 3, 300
 Infer = Callable[[], object]
 
 
@@ -90,6 +90,14 @@ def timed(infer: Infer) -> int:
     return time.perf_counter_ns() - start
 
 
+def repeat(infer: Infer, min_runs: int, min_ms: int) -> list[int]:
+    """Nanoseconds of inferences until both minimums are met."""
+    ns: list[int] = []
+    while len(ns) < min_runs or sum(ns) < min_ms * 1_000_000:
+        ns.append(timed(infer))
+    return ns
+
+
 def run(engine: str, model: str, core: int, min_runs: int, min_ms: int) -> dict:
     os.sched_setaffinity(0, {core})
     load = ENGINES[engine]()
@@ -99,12 +107,8 @@ def run(engine: str, model: str, core: int, min_runs: int, min_ms: int) -> dict:
     load_ns = time.perf_counter_ns() - start
     cold_ns = timed(infer)
     vm_hwm_kb = status("VmHWM")
-    warm = [timed(infer) for _ in range(WARMUP_RUNS if min_runs else 0)]
-    while min_runs and sum(warm) < WARMUP_NS:
-        warm.append(timed(infer))
-    ns: list[int] = []
-    while len(ns) < min_runs or sum(ns) < min_ms * 1_000_000:
-        ns.append(timed(infer))
+    repeat(infer, WARMUP_RUNS, min(min_ms, LONGEST_WARMUP_MS))
+    ns = repeat(infer, min_runs, min_ms)
     return {
         "load_ns": load_ns,
         "cold_ns": cold_ns,

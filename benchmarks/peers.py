@@ -40,7 +40,7 @@ class Settings:
 
 
 FULL = Settings(8, 20, 1000)
-QUICK = Settings(2, 5, 200)
+QUICK = Settings(2, 3, 100)
 
 
 class Journal:
@@ -131,7 +131,9 @@ def environment() -> dict:
 
 def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.peers", description=__doc__.splitlines()[0])
-    parser.add_argument("--quick", action="store_true", help="2 short rounds instead of 8: a rehearsal")
+    parser.add_argument(
+        "--quick", action="store_true", help="2 short rounds instead of 8: a rehearsal, shown and not kept"
+    )
     parser.add_argument(
         "--fresh", action="store_true", help="forget what a run that was cut off has measured"
     )
@@ -140,7 +142,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument(
         "--core", type=int, default=max(os.sched_getaffinity(0)), help="(default: %(default)s)"
     )
-    parser.add_argument("--out", type=Path, default=OUT, help="(default: %(default)s)")
+    parser.add_argument("--out", type=Path, help=f"(default: {OUT}; nothing with --quick)")
     arguments = parser.parse_args(argv)
     settings = QUICK if arguments.quick else FULL
     networks = [NETWORKS[name] for name in arguments.networks.split(",")]
@@ -160,7 +162,9 @@ def main(argv: list[str] | None = None) -> int:
         return error.exit_code
     load = {"load_average": [round(before, 2), round(os.getloadavg()[0], 2)]}
     found = {"schema": 1, "environment": around | load, "settings": asdict(settings), "rows": rows}
-    page.save(arguments.out, found)
+    out = arguments.out or (None if arguments.quick else OUT)
+    if out is not None:
+        page.save(out, found)
     journal.path.unlink()
     print(
         page.latency_table(found, NATIVE),
@@ -168,7 +172,7 @@ def main(argv: list[str] | None = None) -> int:
         page.memory_table(found),
         sep="\n\n",
     )
-    if arguments.out == OUT:
+    if out == OUT:
         page.update()
     return 0
 
