@@ -173,7 +173,10 @@ def run_reference(
     values = {name: _reals(t) for name, t in graph.tensors.items() if t.is_const} | feeds
     for node in graph.execution_order():
         arrays = [values[n] if n != OPTIONAL else None for n in node.inputs]
-        values.update(zip(node.outputs, spec(node).reference(node, arrays), strict=True))
+        try:
+            values.update(zip(node.outputs, spec(node).reference(node, arrays), strict=True))
+        except MemoryError as error:
+            raise FormatError(f"node '{node.name}' ({node.op}) takes too much memory: {error}") from error
     return {name: values[name] for name in fetch or graph.outputs}
 
 
