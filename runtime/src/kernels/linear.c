@@ -2,8 +2,10 @@
 
 #include "../isa.h"
 #include "hybrid.h"
+#include "loops.h"
 #include "packing.h"
 #include "reference.h"
+#include "weights_range.h"
 
 #define LARGEST_IMAGE                                                                                        \
     (1 << 28) /* height or width with padding: keeps the kernels' coordinates within int32 */
@@ -29,28 +31,11 @@ static float weight_scale(const qb_tensor *weights, int32_t channel)
     return weights->scales[weights->quant_count == 1 ? 0 : channel];
 }
 
-/* What check_sums asks of one channel's weights, `step` apart; a constant 1 wherever that is so, for the compiler. */
-typedef struct weights_range {
-    int64_t sum; /* of magnitudes */
-    int8_t lowest, highest;
-} weights_range;
-
-static inline weights_range range_of(const int8_t *w, size_t count, const size_t step)
+/* One channel's weights, side by side or `step` apart. */
+static qb_weights_range weights_range(const qb_loops *loops, const int8_t *w, size_t count, size_t step)
 {
-    enum { PART = 1 << 16 }; /* magnitudes whose sum fits in 32 bits */
-    weights_range range = {0, w[0], w[0]};
-    for (size_t done = 0; done < count;) {
-        const size_t end = count - done < PART ? count : done + PART;
-        int32_t sum = 0;
-        for (; done < end; done++) {
-            const int8_t value = w[done * step];
-            sum += value < 0 ? -value : value;
-            range.lowest = value < range.lowest ? value : range.lowest;
-            range.highest = value > range.highest ? value : range.highest;
-        }
-        range.sum += sum;
-    }
-    return range;
+    if (step != 1) return qb_find_weights_range(w, count, step);
+    return loops != NULL ? loops->weights_range(w, count) : qb_find_weights_range(w, count, 1);
 }
 
 /* Refuses a layer whose int32 sums could overflow, |x − z_x| being at most 255, also where Σ x·w and z_w·Σ x are
@@ -61,19 +46,24 @@ static bool check_sums(qb_builder *builder, const qb_step *step, qb_linear *op, 
     const size_t depth = qb_linear_depth(&op->shape);
     const size_t channels = (size_t)op->shape.out_c;
     const bool interleaved = op->shape.multiplier > 0; /* depthwise weights have the channel innermost */
+    const size_t step_between = interleaved ? channels : 1;
+    const qb_loops *loops = qb_builder_isa(builder)->loops;
+    int32_t *sums = qb_alloc_array(builder, channels, sizeof *sums);
+    if (sums == NULL) return false;
+    op->weight_sums = sums;
     const int64_t zero = op->weight_zero < 0 ? -op->weight_zero : op->weight_zero;
     op->lowest_weight = op->highest_weight = w[0];
     op->largest_sum = 0;
     for (size_t c = 0; c < channels; c++) {
-        const weights_range range =
-            interleaved ? range_of(w + c, depth, channels) : range_of(w + c * depth, depth, 1);
-        const int64_t sum = range.sum + zero * (int64_t)depth;
+        const qb_weights_range range = weights_range(loops, interleaved ? w + c : w + c * depth, depth, step_between);
+        const int64_t sum = range.magnitudes + zero * (int64_t)depth;
         if (range.lowest < op->lowest_weight) op->lowest_weight = range.lowest;
         if (range.highest > op->highest_weight) op->highest_weight = range.highest;
         const int64_t start = bias == NULL ? 0 : bias[c] < 0 ? -(int64_t)bias[c] : bias[c];
         if (sum * 255 + start > INT32_MAX) {
             return qb_refuse(builder, step, "sums of output channel %zu can exceed 32 bits", c);
         }
+        sums[c] = range.sum - op->weight_zero * (int32_t)depth;
         if (sum * 255 + start > op->largest_sum) op->largest_sum = (int32_t)(sum * 255 + start);
     }
     return true;

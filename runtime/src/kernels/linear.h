@@ -39,6 +39,7 @@ typedef struct qb_linear {
     const void *bias;                /* float, int32 for int8, int32 or int64 for int16; NULL: none */
     bool wide_bias;                  /* int16: the bias is int64 */
     qb_range_f32 range;              /* f32, hybrid: the fused activation */
+    const int32_t *weight_sums;      /* int8, hybrid: Σ (w − z_w) */
     int32_t largest_sum;             /* int8, hybrid: a bound of the sums' magnitude, bias included */
     const float *weight_scales;      /* hybrid */
     const struct qb_loops *loops;    /* hybrid: the ISA variant's, or NULL */

@@ -47,6 +47,13 @@ typedef struct qb_window {
 
 enum { QB_MOST_AVERAGED = 32768 }; /* pixels of a window whose int8 average is exact in float */
 
+/* A channel's int8 weights. */
+typedef struct qb_weights_range {
+    int64_t magnitudes; /* their sum */
+    int32_t sum;
+    int8_t lowest, highest;
+} qb_weights_range;
+
 typedef struct qb_loops {
     void (*add_s8)(const qb_binary_s8 *op, const int8_t *a, const int8_t *b, int8_t *out, size_t count);
     void (*mul_s8)(const qb_binary_s8 *op, const int8_t *a, const int8_t *b, int8_t *out, size_t count);
@@ -60,6 +67,7 @@ typedef struct qb_loops {
     /* The passes of hybrid arithmetic over a sample (hybrid_loops.h). */
     void (*find_range)(const float *x, size_t count, float *smallest, float *largest);
     void (*quantize_sample)(const float *x, size_t count, qb_sample_quant quant, int8_t *q);
+    qb_weights_range (*weights_range)(const int8_t *weights, size_t count);
 } qb_loops;
 
 #endif

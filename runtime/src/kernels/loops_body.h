@@ -2,6 +2,7 @@
  * functions, named as they are. */
 #include "hybrid_loops.h"
 #include "loops.h"
+#include "weights_range.h"
 
 /* The output of a loop is memory of its own or one of the inputs, value for value: no turn depends on another. */
 #if defined(__clang__)
@@ -99,9 +100,14 @@ WINDOW_LOOP(average_s8, int8_t, int32_t, 0, acc + v, average(w, acc))
 WINDOW_LOOP(average_f32, float, float, 0.0f, acc + v,
             qb_clamp_f32(acc / (float)(w->rows * w->columns), w->range_f32))
 
+static qb_weights_range weights_range(const int8_t *weights, size_t count)
+{
+    return qb_find_weights_range(weights, count, 1);
+}
+
 #define QB_LOOPS                                                                                                \
     {                                                                                                           \
         .add_s8 = add_s8, .mul_s8 = mul_s8, .add_f32 = add_f32, .mul_f32 = mul_f32, .max_s8 = max_s8,           \
         .max_f32 = max_f32, .average_s8 = average_s8, .average_f32 = average_f32,                               \
-        .find_range = qb_find_range, .quantize_sample = qb_quantize_sample,                                     \
+        .find_range = qb_find_range, .quantize_sample = qb_quantize_sample, .weights_range = weights_range,     \
     }

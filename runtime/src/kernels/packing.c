@@ -14,21 +14,6 @@ bool qb_reserve_scratch(qb_builder *builder, const qb_step *step, uint64_t bytes
     return true;
 }
 
-/* Σ (w − z_w) */
-static int32_t weight_sum(const qb_linear *op, int32_t channel)
-{
-    const bool interleaved = op->shape.multiplier > 0; /* depthwise weights have the channel innermost */
-    const size_t depth = qb_linear_depth(&op->shape), c = (size_t)channel;
-    const int8_t *w = (const int8_t *)op->weights + (interleaved ? c : c * depth);
-    int32_t sum = 0;
-    if (interleaved) {
-        for (size_t k = 0; k < depth; k++) sum += w[k * (size_t)op->shape.out_c];
-    } else {
-        for (size_t k = 0; k < depth; k++) sum += w[k];
-    }
-    return sum - (int32_t)depth * op->weight_zero;
-}
-
 static bool pack_requant(qb_builder *builder, const qb_linear *op, const int32_t *channel_of, size_t count,
                          int32_t input_offset, int32_t packed_zero, qb_channels *channels)
 {
@@ -44,7 +29,7 @@ static bool pack_requant(qb_builder *builder, const qb_linear *op, const int32_t
         if (c < 0) continue;
         const int32_t bias = op->bias == NULL ? 0 : ((const int32_t *)op->bias)[c];
         const qb_multiplier factor = op->factors[c];
-        const int32_t sum = weight_sum(op, c);
+        const int32_t sum = op->weight_sums[c];
         start[i] = bias - op->input_zero * sum - input_offset * (sum + depth * packed_zero);
         multiplier[i] = factor.multiplier;
         left[i] = factor.shift > 0 ? factor.shift : 0;
@@ -77,7 +62,7 @@ static bool pack_dequant(qb_builder *builder, const qb_linear *op, const int32_t
     for (size_t i = 0; i < count; i++) {
         const int32_t c = channel_of[i];
         if (c < 0) continue;
-        sum[i] = weight_sum(op, c);
+        sum[i] = op->weight_sums[c];
         start[i] = -input_offset * (sum[i] + depth * packed_zero);
         scale[i] = op->weight_scales[c];
         bias[i] = op->bias == NULL ? 0.0f : ((const float *)op->bias)[c];
