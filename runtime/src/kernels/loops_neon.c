@@ -97,13 +97,4 @@ static void mul_s8_neon(const qb_binary_s8 *given, const int8_t *a, const int8_t
     mul_s8(&op, a + i, b + i, out + i, count - i);
 }
 
-const qb_loops qb_loops_neon = {
-    .add_s8 = add_s8_neon,
-    .mul_s8 = mul_s8_neon,
-    .add_f32 = add_f32,
-    .mul_f32 = mul_f32,
-    .max_s8 = max_s8,
-    .max_f32 = max_f32,
-    .average_s8 = average_s8,
-    .average_f32 = average_f32,
-};
+const qb_loops qb_loops_neon = {.add_s8 = add_s8_neon, .mul_s8 = mul_s8_neon, QB_LOOPS_BUT_BINARY_S8};
