@@ -70,7 +70,7 @@ COLUMNS: tuple[Column, ...] = (
     Column("cold_start_ms", _latency(lambda x: x.cold_start)),
     Column("size_bytes", lambda c: c.size_bytes, "MB", "model file, millions of bytes",
            lambda b: significant(b / 1e6), measured=False),
-    *map(_fact, ("size_compressed_bytes", "peak_memory_bytes", "energy_mj")),
+    *map(_fact, ("size_compressed_bytes", "peak_memory_bytes", "planned_memory_bytes", "energy_mj")),
     Column("instructions", lambda c: c.instructions, "M instr", "millions of instructions in one inference",
            lambda n: significant(n / 1e6)),
     *map(_texts, ("reasons", "warnings")),

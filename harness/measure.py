@@ -174,6 +174,7 @@ def _cell(
         latency_ms=summarize(processes),
         instructions=instructions,
         peak_memory_bytes=_peak_memory(on.info, processes),
+        planned_memory_bytes=max(process.arena_bytes for process in processes),
     )
     if predictions is None:
         return cell

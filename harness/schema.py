@@ -90,6 +90,7 @@ CELLS = sa.Table(
     sa.Column("size_bytes", sa.BigInteger),
     sa.Column("size_compressed_bytes", sa.BigInteger),
     sa.Column("peak_memory_bytes", sa.BigInteger),
+    sa.Column("planned_memory_bytes", sa.BigInteger),
     sa.Column("energy_mj", sa.Float),
     sa.Column("facts_before", sa.JSON, nullable=False),  # of the device: governor, boot_id, …
     sa.Column("facts_after", sa.JSON, nullable=False),
@@ -164,9 +165,18 @@ def _identities_releases_and_layers(connection: sa.Connection) -> None:
     connection.exec_driver_sql("CREATE INDEX ix_cells_model_variant ON cells (model, variant)")
 
 
+def _planned_memory(connection: sa.Connection) -> None:
+    """Version 3: a cell has its planned memory, which its processes always had."""
+    connection.exec_driver_sql("ALTER TABLE cells ADD COLUMN planned_memory_bytes BIGINT")
+    connection.exec_driver_sql(
+        "UPDATE cells SET planned_memory_bytes = "
+        "(SELECT MAX(arena_bytes) FROM processes WHERE processes.cell_id = cells.id)"
+    )
+
+
 # MIGRATIONS[i] lifts a database from version i + 1 to i + 2; a new one is made as METADATA says. A migration
 # is written in SQL of its own, because METADATA goes on changing.
-MIGRATIONS: list[Callable[[sa.Connection], None]] = [_identities_releases_and_layers]
+MIGRATIONS: list[Callable[[sa.Connection], None]] = [_identities_releases_and_layers, _planned_memory]
 
 
 def is_current(connection: sa.Connection) -> bool:
