@@ -21,30 +21,39 @@ enum { NR = VECTORS * 4, STEP = 4 };
     }                                                                                                        \
     weights += NR;
 
-/* The tail of `width` columns; sums is [rows][NR]. */
-static void finish(const qb_tile_f32 *tile, size_t column, size_t width, const float *sums)
+/* Copies the columns that are left of a tile; stored is [rows][NR]. */
+static __attribute__((noinline)) void copy_columns(const qb_tile_f32 *tile, size_t column, const float *stored)
 {
-    float *out = tile->out + column;
-    for (size_t r = 0; r < tile->rows; r++, sums += NR, out += tile->out_stride) {
-        for (size_t c = 0; c < width; c += 4) {
-            const float32x4_t clamped = qb_clamp_neon(vld1q_f32(sums + c), tile->range);
-            if (width - c >= 4) {
-                vst1q_f32(out + c, clamped);
-            } else {
-                memcpy(out + c, &clamped, (width - c) * sizeof *out);
-            }
-        }
+    for (size_t r = 0; r < tile->rows; r++) {
+        memcpy(tile->out + r * tile->out_stride + column, stored + r * NR,
+               (tile->end_column - column) * sizeof *stored);
     }
 }
 
+QB_NEON_INLINE void finish(const qb_tile_f32 *tile, size_t column, const size_t rows, float32x4_t (*sums)[VECTORS])
+{
+    float stored[MR * NR];
+    const bool whole = tile->end_column - column >= NR;
+    float *out = whole ? tile->out + column : stored;
+    const size_t stride = whole ? tile->out_stride : NR;
+    QB_UNROLL
+    for (size_t r = 0; r < rows; r++, out += stride) {
+        QB_UNROLL
+        for (size_t v = 0; v < VECTORS; v++) vst1q_f32(out + v * 4, qb_clamp_neon(sums[r][v], tile->range));
+    }
+    if (!whole) copy_columns(tile, column, stored);
+}
+
 /* `rows` is a constant wherever this is inlined: the loops over it unroll and the sums stay in registers. */
-static inline __attribute__((always_inline)) void multiply(const qb_tile_f32 *tile, const size_t rows)
+QB_NEON_INLINE void multiply(const qb_tile_f32 *tile, const size_t rows)
 {
     const size_t depth = tile->depth;
     const float *weights = tile->weights + tile->first_column * tile->taps * depth;
     for (size_t column = tile->first_column; column < tile->end_column; column += NR) {
         float32x4_t sums[MR][VECTORS], x[MR];
+        QB_UNROLL
         for (size_t r = 0; r < rows; r++) {
+            QB_UNROLL
             for (size_t v = 0; v < VECTORS; v++) sums[r][v] = vld1q_f32(tile->bias + column + v * 4);
         }
         for (size_t t = 0; t < tile->taps; t++) {
@@ -59,12 +68,7 @@ static inline __attribute__((always_inline)) void multiply(const qb_tile_f32 *ti
                 DEPTH(0)
             }
         }
-        float stored[MR * NR];
-        for (size_t r = 0; r < rows; r++) {
-            for (size_t v = 0; v < VECTORS; v++) vst1q_f32(stored + r * NR + v * 4, sums[r][v]);
-        }
-        const size_t left = tile->end_column - column;
-        finish(tile, column, left < NR ? left : NR, stored);
+        finish(tile, column, rows, sums);
     }
 }
 
