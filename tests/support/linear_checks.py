@@ -17,6 +17,7 @@ VARIANTS = (
     ("x86_64", "avx512vnni"),
     ("aarch64", "neon"),
     ("aarch64", "dotprod"),
+    ("aarch64", "i8mm"),
     ("armv7", "neon"),
 )
 
