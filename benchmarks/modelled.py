@@ -47,7 +47,8 @@ MACS = {
     ("fmla", "4s"): 4,
 }
 INSTRUCTION = re.compile(r"^\s+([a-z][a-z0-9.]*)\s+(.*?)\s*(?://.*)?$")
-BRANCH = re.compile(r"\s+(?:b|b\.\w+|cbn?z|tbn?z)\s(?:.*\s)?(\.L\w+)\s*(?://.*)?$")
+LABEL = re.compile(r"\s*(\.?\w+):")
+BRANCH = re.compile(r"\s+(?:b|b\.\w+|cbn?z|tbn?z)\s(?:.*\s)?(\.L\w+|\d+b)\s*(?://.*)?$")
 ITERATIONS = 200
 SPREAD = 16
 
@@ -84,12 +85,13 @@ def macs_of(line: str) -> int:
 def innermost_loops(assembly: str) -> list[Loop]:
     """Loops from a label to the last branch back to it, without calls, in which no other loop multiplies."""
     lines = assembly.splitlines()
-    labels = {match[1]: i for i, line in enumerate(lines) if (match := re.match(r"(\.?\w+):", line))}
+    seen: dict[str, int] = {}  # labels; a local one such as `1:` may stand again and again
     ends: dict[int, int] = {}
     for i, line in enumerate(lines):
-        target = BRANCH.match(line)
-        if target and labels.get(target[1], i) < i:
-            ends[labels[target[1]]] = i
+        if label := LABEL.match(line):
+            seen[label[1]] = i
+        if (branch := BRANCH.match(line)) and (target := branch[1].removesuffix("b")) in seen:
+            ends[seen[target]] = i
     loops = {start: _loop(lines[start : end + 1]) for start, end in ends.items()}
     multiplying = {start for start, loop in loops.items() if loop.macs}
     return [
@@ -128,7 +130,7 @@ def cycles(lines: tuple[str, ...], core: str) -> float:
     """Cycles of one pass through these instructions, repeated, on a core of CORES."""
     command = [_mca(), "-mtriple=aarch64", f"-mcpu={CORES[core]}", "-mattr=+dotprod,+i8mm"]
     command += [f"-iterations={ITERATIONS}", "-instruction-info=0", "-resource-pressure=0"]
-    text = "\n".join(re.sub(r"\.L\w+", "somewhere", line) for line in lines)
+    text = "\n".join(re.sub(r"\.L\w+|(?<=\s)\d+[bf]$", "somewhere", line) for line in lines)
     done = subprocess.run(command, input=text, capture_output=True, text=True)
     found = re.search(r"^Total Cycles:\s+(\d+)", done.stdout, re.M)
     if not found:

@@ -36,15 +36,23 @@ other:
 	sdot	v0.4s, v1.16b, v2.4b[3]
 	cbnz	x0, .LBB1_1
 .Lfunc_end1:
+	//APP
+1:
+	sdot	v0.4s, v1.16b, v2.16b
+	sdot	v3.4s, v1.16b, v2.16b
+	b.hs	1b
+	b.eq	2f
+2:
+	//NO_APP
 """
 
 
 def test_innermost_loops_reach_to_their_last_branch_back():
-    first, second = modelled.innermost_loops(ASSEMBLY)
+    first, second, assembly = modelled.innermost_loops(ASSEMBLY)
     assert [line.split()[0] for line in first.lines] == [
         *("ldr", "smull", "smlal2", "sadalp", "cbz", "fmla", "subs", "b.ne")
     ]
-    assert (first.macs, second.macs) == (8 + 8 + 4, 16)
+    assert (first.macs, second.macs, assembly.macs) == (8 + 8 + 4, 16, 32)
 
 
 def test_multiplications_alone_wait_for_nothing():
