@@ -29,6 +29,8 @@ KERNELS = (
     "gemm_s8_neon",
     "gemm_s8_dotprod",
     "gemm_f32_neon",
+    "depthwise_3x3_s8_neon",
+    "depthwise_3x3_s8_dotprod",
     "depthwise_s8_neon",
     "depthwise_f32_neon",
 )

@@ -23,33 +23,34 @@ enum { MR = 8, NR = 8, KR = 4, VECTORS = NR / 4, STEP = 4, PANEL_GROUP = KR * QB
 
 /* Steps of sixteen depths for whole tiles, in which nearly all time goes: compilers spend a tenth more instructions on
  * moving registers. v16 to v19 hold the upper rows, v20 to v23 the lower ones, v24 to v31 the weights. */
-#define DOT(sum, w, x, lane) "sdot %" #sum ".4s, v" #w ".16b, v" #x ".4b[" #lane "]\n"
+#define DOT(sum, w, x, lane) "\tsdot %" #sum ".4s, v" #w ".16b, v" #x ".4b[" #lane "]\n"
 #define DOT_ROWS(a, b, c, d, e, f, g, h, w, v, x)                                                            \
     DOT(a, w, x, 0) DOT(b, v, x, 0) DOT(c, w, x, 1) DOT(d, v, x, 1)                                          \
     DOT(e, w, x, 2) DOT(f, v, x, 2) DOT(g, w, x, 3) DOT(h, v, x, 3)
 #define DOT_GROUP(low, high, w, v)                                                                           \
     DOT_ROWS(0, 1, 2, 3, 4, 5, 6, 7, w, v, low) DOT_ROWS(8, 9, 10, 11, 12, 13, 14, 15, w, v, high)
 #define DOT_STEP                                                                                             \
-    "ld1 {v16.16b-v19.16b}, [%[low]], #64\n"                                                                 \
-    "ld1 {v24.16b-v27.16b}, [%[weights]], #64\n"                                                             \
-    "ld1 {v20.16b-v23.16b}, [%[high]], #64\n"                                                                \
-    "ld1 {v28.16b-v31.16b}, [%[weights]], #64\n"                                                             \
+    "\tld1 {v16.16b-v19.16b}, [%[low]], #64\n"                                                                 \
+    "\tld1 {v24.16b-v27.16b}, [%[weights]], #64\n"                                                             \
+    "\tld1 {v20.16b-v23.16b}, [%[high]], #64\n"                                                                \
+    "\tld1 {v28.16b-v31.16b}, [%[weights]], #64\n"                                                             \
     DOT_GROUP(16, 20, 24, 25) DOT_GROUP(17, 21, 26, 27) DOT_GROUP(18, 22, 28, 29) DOT_GROUP(19, 23, 30, 31)
 
 static inline __attribute__((always_inline)) void run_steps(int32x4_t *s, size_t steps, const int8_t **low,
                                                             const int8_t **high, const int8_t **weights)
 {
-    __asm__("subs %[steps], %[steps], #4\n"
-            "b.lo 2f\n"
-            "1:\n" DOT_STEP DOT_STEP DOT_STEP DOT_STEP
-            "subs %[steps], %[steps], #4\n"
-            "b.hs 1b\n"
-            "2: adds %[steps], %[steps], #4\n"
-            "b.eq 4f\n"
-            "3:\n" DOT_STEP
-            "subs %[steps], %[steps], #1\n"
-            "b.ne 3b\n"
-            "4:\n"
+    __asm__("\tsubs %[steps], %[steps], #4\n"
+            "\tb.lo .Lfew%=\n"
+            ".Lfour%=:\n" DOT_STEP DOT_STEP DOT_STEP DOT_STEP
+            "\tsubs %[steps], %[steps], #4\n"
+            "\tb.hs .Lfour%=\n"
+            ".Lfew%=:\n"
+            "\tadds %[steps], %[steps], #4\n"
+            "\tb.eq .Lend%=\n"
+            ".Lone%=:\n" DOT_STEP
+            "\tsubs %[steps], %[steps], #1\n"
+            "\tb.ne .Lone%=\n"
+            ".Lend%=:\n"
             : "+w"(s[0]), "+w"(s[1]), "+w"(s[2]), "+w"(s[3]), "+w"(s[4]), "+w"(s[5]), "+w"(s[6]), "+w"(s[7]),
               "+w"(s[8]), "+w"(s[9]), "+w"(s[10]), "+w"(s[11]), "+w"(s[12]), "+w"(s[13]), "+w"(s[14]),
               "+w"(s[15]), [low] "+r"(*low), [high] "+r"(*high), [weights] "+r"(*weights), [steps] "+r"(steps)
