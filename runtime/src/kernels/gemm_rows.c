@@ -84,16 +84,27 @@ static const char *tap_at(const qb_rows *rows, const qb_image *image, const pixe
     return sample_of(rows, image, p) + ((size_t)y * (size_t)s->in_w + (size_t)x) * (size_t)s->in_c * rows->size;
 }
 
+/* Bytes from a tap to the one below it. */
+static size_t line_step(const qb_rows *rows)
+{
+    const qb_linear_shape *s = rows->shape;
+    return (size_t)s->dilation_h * (size_t)s->in_w * (size_t)s->in_c * rows->size;
+}
+
 /* One pointer for each tap of a pixel, mr apart. */
 static void point_at_taps(const qb_rows *rows, const qb_image *image, const pixel *p, const void **pointers)
 {
     const qb_linear_shape *s = rows->shape;
-    const size_t step = (size_t)s->dilation_w * (size_t)s->in_c * rows->size, mr = rows->mr;
-    const bool inside = is_inside(s, p);
-    for (int32_t ky = 0; ky < s->filter_h; ky++) {
-        const char *tap = inside ? tap_at(rows, image, p, ky, 0) : NULL;
-        for (int32_t kx = 0; kx < s->filter_w; kx++, pointers += mr, tap += inside ? step : 0) {
-            *pointers = inside ? tap : tap_at(rows, image, p, ky, kx);
+    const size_t step = (size_t)s->dilation_w * (size_t)s->in_c * rows->size, line = line_step(rows), mr = rows->mr;
+    if (is_inside(s, p)) {
+        const char *left = tap_at(rows, image, p, 0, 0);
+        for (int32_t ky = 0; ky < s->filter_h; ky++, left += line) {
+            const char *tap = left;
+            for (int32_t kx = 0; kx < s->filter_w; kx++, pointers += mr, tap += step) *pointers = tap;
+        }
+    } else {
+        for (int32_t ky = 0; ky < s->filter_h; ky++) {
+            for (int32_t kx = 0; kx < s->filter_w; kx++, pointers += mr) *pointers = tap_at(rows, image, p, ky, kx);
         }
     }
 }
@@ -114,14 +125,16 @@ static inline char *copy(char *to, const char *from, size_t count)
 static void gather_taps(const qb_rows *rows, const qb_image *image, const pixel *p, char *to)
 {
     const qb_linear_shape *s = rows->shape;
-    const size_t pixel_bytes = (size_t)s->in_c * rows->size;
-    const bool whole_lines = s->dilation_w == 1 && is_inside(s, p);
-    for (int32_t ky = 0; ky < s->filter_h; ky++) {
-        if (whole_lines) {
-            to = copy(to, tap_at(rows, image, p, ky, 0), (size_t)s->filter_w * pixel_bytes);
-            continue;
+    const size_t pixel_bytes = (size_t)s->in_c * rows->size, line = line_step(rows);
+    if (s->dilation_w == 1 && is_inside(s, p)) {
+        const char *left = tap_at(rows, image, p, 0, 0);
+        for (int32_t ky = 0; ky < s->filter_h; ky++, left += line) {
+            to = copy(to, left, (size_t)s->filter_w * pixel_bytes);
         }
-        for (int32_t kx = 0; kx < s->filter_w; kx++) to = copy(to, tap_at(rows, image, p, ky, kx), pixel_bytes);
+    } else {
+        for (int32_t ky = 0; ky < s->filter_h; ky++) {
+            for (int32_t kx = 0; kx < s->filter_w; kx++) to = copy(to, tap_at(rows, image, p, ky, kx), pixel_bytes);
+        }
     }
 }
 
