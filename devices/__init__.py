@@ -77,7 +77,7 @@ class DeviceInfo:
 
 @dataclass(frozen=True)
 class StoredFile:
-    """A file in a device's work folder. used_s: when it was last pushed or found by `has`, on any one clock."""
+    """A file in a device's work folder. used_s: when it was last pushed or found by `has`, on any clock."""
 
     name: str
     size: int
@@ -89,6 +89,21 @@ class Device(Protocol):
 
     def info(self) -> DeviceInfo:
         """Detected, not configured. Raises DeviceError where the device cannot be reached."""
+
+    def state(self) -> dict[str, str]:
+        """Those of info's facts that change while it works, such as governor, temperature_c and throttled.
+
+        Cheap enough to be asked from another thread while `run` measures. Empty where nothing is known.
+        """
+
+    def hold_governor(self) -> None:
+        """Sets the frequency governor `performance` where the user may; leaves it alone where not.
+
+        What was there is written down on the device first: whoever restores it need not be who set it.
+        """
+
+    def restore_governor(self) -> None:
+        """Puts back the governor that an earlier `hold_governor`, of whatever process, has found."""
 
     def push(self, local: Path, remote: str) -> None:
         """Copies a file to `remote`, a path relative to the device's work folder, whole or not at all."""
@@ -161,6 +176,10 @@ class Entry:
         if isinstance(value, bool):
             return value
         raise self.wrong(f"'{key}' must be true or false, not {value!r}")
+
+    def trial_facts(self) -> dict[str, str]:
+        """The settings that a trial obeys and records: `cool_c`, degrees Celsius. UsageError as `number`."""
+        return {"cool_c": str(self.number("cool_c", 1))} if "cool_c" in self.settings else {}
 
     def only(self, *known: str) -> None:
         """Raises UsageError for a setting that is neither `transport` nor one of `known`."""

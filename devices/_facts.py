@@ -52,7 +52,7 @@ FEATURES = {  # as the kernel and as the runner call them
     "sve": "sve",
 }
 MAX_LINES = 5000
-KEPT = ("kernel", "boot_id", "board", "os", "android", "soc", "throttled", "battery")
+KEPT = ("kernel", "boot_id", "board", "os", "android", "soc", "governor_settable")
 
 
 def read_facts(said: bytes) -> dict[str, list[str]]:
@@ -72,19 +72,35 @@ def describe(name: str, transport: str, facts: dict[str, list[str]], *, emulated
     cpu = (fastest and fastest.part) or _first(facts, "model name") or "unknown"
     shown = {key: _first(facts, key) for key in KEPT} | {
         "machine": _first(facts, "machine"),
-        "governor": ",".join(sorted({core.governor for core in cores if core.governor})),
         "clusters": _clusters(cores),
-        "core_mhz": ",".join(str(core.khz // 1000) if core.khz else "?" for core in cores if core.max_khz),
         "features": _features(facts),
         "memory_mb": _megabytes(_first(facts, "MemTotal")),
         "memory_available_mb": _megabytes(_first(facts, "MemAvailable")),
         "disk_free_mb": _disk_free(_first(facts, "disk")),
-        "load": _first(facts, "load").partition(" ")[0],
-        "temperature_c": _temperature(facts),
         "clock_offset_s": _clock_offset(_first(facts, "seconds")),
     }
-    kept = {key: clean(value, 200) for key, value in shown.items() if value}
+    kept = {key: clean(value, 200) for key, value in shown.items() if value} | read_state(facts)
     return DeviceInfo(name, transport, _arch(facts), clean(cpu, 60), emulated, kept, tuple(cores))
+
+
+def read_state(facts: dict[str, list[str]]) -> dict[str, str]:
+    """The facts that change while a device works; one that it does not tell is absent."""
+    cores = read_cores(facts)
+    shown = {
+        "governor": ",".join(sorted({core.governor for core in cores if core.governor})),
+        "core_mhz": _frequencies(cores),
+        "load": _first(facts, "load").partition(" ")[0],
+        "temperature_c": _temperature(facts),
+        "throttles_at_c": _lowest_trip(facts),
+        "throttled": _first(facts, "throttled"),
+        "thermal_status": _first(facts, "thermal_status"),
+        "battery": _first(facts, "battery"),
+        "battery_percent": _first(facts, "battery_level"),
+        "battery_temperature_c": _scaled(_first(facts, "battery_temperature"), 10),
+        "powered": ",".join(facts.get("powered", [])),
+        "power_mw": _power_chip(facts) or _battery_power(facts),
+    }
+    return {key: clean(value, 200) for key, value in shown.items() if value}
 
 
 def read_cores(facts: dict[str, list[str]]) -> list[Core]:
@@ -143,6 +159,12 @@ def _clusters(cores: list[Core]) -> str:
     )
 
 
+def _frequencies(cores: list[Core]) -> str:
+    """Of every core by its number, where any has one."""
+    known = {core.number: str(core.khz // 1000) for core in cores if core.khz}
+    return ",".join(known.get(number, "?") for number in range(max(known) + 1)) if known else ""
+
+
 def _features(facts: dict[str, list[str]]) -> str:
     words = _first(facts, "Features").split()
     return ", ".join(ours for theirs, ours in FEATURES.items() if theirs in words)
@@ -166,6 +188,42 @@ def _temperature(facts: dict[str, list[str]]) -> str:
     of_cpu = [value for value, kind in known if re.search("cpu|soc|core|pkg", kind, re.IGNORECASE)]
     hottest = max(of_cpu or [value for value, _ in known], default=None)
     return "" if hottest is None else f"{hottest / 1000:.1f}"
+
+
+def _lowest_trip(facts: dict[str, list[str]]) -> str:
+    """The temperature at which the kernel begins to slow the device down; absurd ones stand for none."""
+    trips = [int(text) for text in facts.get("throttles_at", []) if re.fullmatch(r"\d{5,6}", text)]
+    return _scaled(str(min(trips)), 1000) if trips else ""
+
+
+def _scaled(text: str, unit: int) -> str:
+    return f"{int(text) / unit:.1f}" if re.fullmatch(r"-?\d{1,9}", text) else ""
+
+
+def _power_chip(facts: dict[str, list[str]]) -> str:
+    """Milliwatts of a Pi 5: current times voltage of every rail whose chip tells both."""
+    rails = dict(line.split(" ", 1) for line in facts.get("rail", []) if " " in line)
+    try:
+        watts = sum(
+            float(rails[name]) * float(rails[f"{name[:-2]}_V"])
+            for name in rails
+            if name.endswith("_A") and f"{name[:-2]}_V" in rails
+        )
+    except ValueError:
+        return ""
+    return f"{1000 * watts:.0f}" if watts else ""
+
+
+def _battery_power(facts: dict[str, list[str]]) -> str:
+    """Milliwatts drawn from a battery that nothing charges. Makers differ in the current's sign."""
+    words = _first(facts, "battery_power").split()
+    if (
+        len(words) != 3
+        or words[2] != "Discharging"
+        or not all(re.fullmatch(r"-?\d{1,9}", w) for w in words[:2])
+    ):
+        return ""
+    return f"{abs(int(words[0])) * int(words[1]) / 1e9:.0f}"
 
 
 def _clock_offset(text: str) -> str:

@@ -26,6 +26,15 @@ class HostDevice:
         self.emulator = emulator
         self.folder = cache.folder("devices", name)
 
+    def state(self) -> dict[str, str]:
+        return {}
+
+    def hold_governor(self) -> None:
+        pass  # an emulator's clock is not this machine's
+
+    def restore_governor(self) -> None:
+        pass
+
     def push(self, local: Path, remote: str) -> None:
         self._copy(local, self._inside(remote))
 

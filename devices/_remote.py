@@ -17,11 +17,11 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from devices import DeviceInfo, RunResult, StoredFile, checked_remote
-from devices._facts import SCRIPT, describe, read_facts
+from devices._facts import SCRIPT, describe, read_facts, read_state
 from devices._transport import LOST_S, Stream, Transport
 from harness.errors import ConnectionLost, DeadlineError, DeviceError
 from harness.files import replacing
@@ -59,12 +59,21 @@ class RemoteDevice:
     """A device reached by `transport`, connected when this returns. kind: the transport's name.
 
     folder: its work folder there, made if missing; relative to where its shell begins, or absolute.
+    settings: of its entry, those that are facts of a trial.
     """
 
     def __init__(
-        self, name: str, kind: str, transport: Transport, folder: str, *, emulated: bool = False
+        self,
+        name: str,
+        kind: str,
+        transport: Transport,
+        folder: str,
+        *,
+        emulated: bool = False,
+        settings: dict[str, str] | None = None,
     ) -> None:
         self.name, self.kind, self.folder, self.emulated = name, kind, folder, emulated
+        self._settings = settings or {}
         self.session = secrets.token_hex(8)  # begins the token of everything it runs
         self.sent_bytes = 0  # of all files that were pushed whole
         self._transport = transport
@@ -79,7 +88,20 @@ class RemoteDevice:
     def info(self) -> DeviceInfo:
         with self._named():
             facts = read_facts(self._ask("facts").stdout)
-            return describe(self.name, self.kind, facts, emulated=self.emulated)
+            info = describe(self.name, self.kind, facts, emulated=self.emulated)
+            return replace(info, facts=info.facts | self._settings)
+
+    def state(self) -> dict[str, str]:
+        with self._named():
+            return read_state(read_facts(self._ask("state").stdout)) | self._settings
+
+    def hold_governor(self) -> None:
+        with self._named():
+            self._ask("hold_governor")
+
+    def restore_governor(self) -> None:
+        with self._named():
+            self._ask("restore_governor")
 
     def has(self, remote: str, sha256: str) -> bool:
         with self._named():

@@ -5,6 +5,7 @@
     serial = "8A1X0ABCD"                 # as `adb devices` shows it, or HOST:PORT of a device on the network
     server_port = 15037                  # of the adb server that is used, and started if there is none
     folder = "/data/local/tmp/quantbench"
+    cool_c = 45                          # a trial begins when it is no hotter
 
 The server on adb's own port (5037) belongs to the user's other tools: a client of another version kills it,
 and their sessions with it. So the harness has a server of its own, never ends any server, and always says
@@ -32,7 +33,7 @@ from devices._transport import BEAT_S, Stream
 from harness.errors import ConnectionLost, DeadlineError, DeviceError, UsageError
 from harness.text import clean
 
-SETTINGS = ("serial", "server_port", "folder")
+SETTINGS = ("serial", "server_port", "folder", "cool_c")
 SERVER_PORT = 15037  # outside 5555 to 5585, where adb looks for emulators
 USERS_SERVER_PORT = 5037
 FOLDER = "/data/local/tmp/quantbench"  # the one place where the shell user may execute files
@@ -183,7 +184,8 @@ def register(
 def open(entry: Entry) -> RemoteDevice:
     entry.only(*SETTINGS)
     transport = AdbTransport(entry.text("serial"), entry.number("server_port", SERVER_PORT))
-    device = RemoteDevice(entry.name, "adb", transport, entry.text("folder", FOLDER))
+    folder, settings = entry.text("folder", FOLDER), entry.trial_facts()
+    device = RemoteDevice(entry.name, "adb", transport, folder, settings=settings)
     asked = device.shell("getprop ro.boot.qemu; getprop ro.kernel.qemu")  # 1 in Android's emulator
     device.emulated = b"1" in asked.stdout.split()
     return device

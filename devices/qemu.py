@@ -67,7 +67,7 @@ class QemuDevice(HostDevice):
         return [int(line) for line in written.splitlines()]
 
     def counting(self, output: Path) -> tuple[str, ...] | None:
-        """The emulator's words under which it writes the counts of a program to `output`; None without plugins."""
+        """The emulator's words under which it writes a program's counts to `output`; None without plugins."""
         major = int(self.version.split(".")[0])
         if major < FIRST_WITH_PLUGINS or "-plugin" not in self._ask("-h"):
             return None

@@ -9,10 +9,16 @@
 #       `TOKEN deadline`.
 #   reap TOKEN    kills every process of this folder that has a QB_RUN beginning with TOKEN
 #   facts [FOLDER]  what the device is and how it is now, as `name=value` lines; disk space is FOLDER's
+#   state         only how it is now: cheap enough to be asked while something is measured
+#   hold_governor     sets the governor `performance` where that is allowed; what was there before is written to the
+#                 file `governors` first, so that whoever is here after a crash can put it back
+#   restore_governor  puts back what the file `governors` says, unless the device was started anew since
 #
 # Names without a path are of the folder that this script lies in.
 
 cd "${0%/*}" || exit 1
+sys=${QB_SYS:-/sys} # tests have one of their own
+cpus=$sys/devices/system/cpu
 
 oom_kills() {
     while read -r name number; do
@@ -93,7 +99,7 @@ first() {
 }
 
 cores() {
-    for path in /sys/devices/system/cpu/cpu[0-9]*; do
+    for path in "$cpus"/cpu[0-9]*; do
         capacity=$(first "$path/cpu_capacity")
         khz=$(first "$path/cpufreq/scaling_cur_freq")
         fastest=$(first "$path/cpufreq/cpuinfo_max_freq")
@@ -103,20 +109,79 @@ cores() {
 }
 
 temperatures() {
-    for path in /sys/class/thermal/thermal_zone*; do
+    for path in "$sys"/class/thermal/thermal_zone*; do
         say "temperature${path##*zone}" "$(first "$path/temp" && echo " $(first "$path/type")")"
+        for trip in "$path"/trip_point_*_type; do
+            [ "$(first "$trip")" != passive ] || say throttles_at "$(first "${trip%_type}_temp")"
+        done
     done
 }
 
+# Microamperes, microvolts and whether it is what feeds the device, of each battery.
 batteries() {
-    for path in /sys/class/power_supply/*; do
-        [ "$(first "$path/type")" != Battery ] ||
-            say battery "$(first "$path/capacity") % $(first "$path/status")"
+    for path in "$sys"/class/power_supply/*; do
+        [ "$(first "$path/type")" = Battery ] || continue
+        say battery "$(first "$path/capacity") % $(first "$path/status")"
+        say battery_power "$(first "$path/current_now" || echo -) $(first "$path/voltage_now" || echo -) $(first "$path/status")"
     done
 }
 
 throttled() {
-    { vcgencmd get_throttled || cat /sys/devices/platform/soc/soc:firmware/get_throttled; } 2>/dev/null
+    { vcgencmd get_throttled || cat "$sys/devices/platform/soc/soc:firmware/get_throttled"; } 2>/dev/null
+}
+
+# The currents and voltages of a Pi 5's power chip, whose names end in _A and _V.
+power_chip() {
+    vcgencmd pmic_read_adc 2>/dev/null | sed -n 's/^ *\([A-Z0-9_]*_[AV]\) .*=\([0-9.]*\)[AV]$/rail=\1 \2/p'
+}
+
+android_state() {
+    dumpsys thermalservice | sed -n 's/^Thermal Status: */thermal_status=/p'
+    dumpsys battery | sed -n -e 's/^ *level: */battery_level=/p' -e 's/^ *temperature: */battery_temperature=/p' \
+        -e 's/^ *\([A-Z][A-Za-z]*\) powered: true.*/powered=\1/p'
+} 2>/dev/null
+
+state() {
+    cores
+    temperatures
+    batteries
+    power_chip
+    android_state
+    say throttled "$(throttled)"
+    say load "$(first /proc/loadavg)"
+}
+
+# Writes a governor to a core's file, as the user, or as root where sudo asks for no password.
+set_governor() {
+    { echo "$1" >"$2" || echo "$1" | sudo -n tee "$2"; } >/dev/null 2>&1
+}
+
+hold_governor() {
+    boot=$(first /proc/sys/kernel/random/boot_id)
+    if [ "$(first governors)" != "$boot" ]; then # what is there already is of an owner who never put it back
+        { echo "$boot"
+            for path in "$cpus"/cpu[0-9]*/cpufreq/scaling_governor; do
+                echo "$(first "$path") $path"
+            done; } >governors.part && mv -f governors.part governors || return
+    fi
+    for path in "$cpus"/cpu[0-9]*/cpufreq/scaling_governor; do
+        [ "$(first "$path")" = performance ] || set_governor performance "$path"
+    done
+}
+
+restore_governor() {
+    [ "$(first governors)" != "$(first /proc/sys/kernel/random/boot_id)" ] ||
+        while read -r governor path; do
+            [ ! -e "$path" ] || [ "$(first "$path")" = "$governor" ] || set_governor "$governor" "$path"
+        done <governors
+    rm -f governors
+}
+
+# Whether `hold_governor` could do anything; nothing where there are no governors, or need be none.
+governor_settable() {
+    path=$cpus/cpu0/cpufreq/scaling_governor
+    case $(first "$path") in '' | performance) return ;; esac
+    { [ -w "$path" ] || sudo -n true; } 2>/dev/null && echo yes || echo no
 }
 
 facts() {
@@ -132,11 +197,8 @@ facts() {
     { grep -m 1 -E '^Features|^flags' /proc/cpuinfo && grep -m 1 '^model name' /proc/cpuinfo
         grep -E '^processor|^CPU (implementer|part)' /proc/cpuinfo; } | sed 's/[[:space:]]*: */=/'
     grep -E '^Mem(Total|Available)' /proc/meminfo | sed 's/: */=/'
-    cores
-    temperatures
-    batteries
-    say throttled "$(throttled)"
-    say load "$(first /proc/loadavg)"
+    state
+    say governor_settable "$(governor_settable)"
     say disk "$(df -Pk "${1:-.}" | tail -n 1)"
     say seconds "$(date +%s)"
 }

@@ -9,6 +9,7 @@
     key = "~/.ssh/id_pi"                 # else what the agent and ~/.ssh have
     jump = "gateway"                     # another entry, through which this one is reached
     folder = ".cache/quantbench"         # for files on the device
+    cool_c = 55                          # a trial begins when it is no hotter
 
 Passwords are neither asked for nor kept. A server that proves another host key than `host_key` is left before
 anything about the user is sent.
@@ -37,7 +38,7 @@ from devices._transport import BEAT_S, Stream
 from harness.errors import ConnectionLost, DeadlineError, DeviceError, UsageError
 from harness.text import clean
 
-SETTINGS = ("host", "user", "port", "key", "jump", "host_key", "folder")
+SETTINGS = ("host", "user", "port", "key", "jump", "host_key", "folder", "cool_c")
 FOLDER = ".cache/quantbench"
 PORT = 22
 CONNECT_S = 15.0  # for each step of connecting
@@ -202,7 +203,8 @@ def register(address: SplitResult, options: dict[str, str], accept: Accept) -> d
 
 def open(entry: Entry) -> RemoteDevice:
     address = read_address(entry)
-    return RemoteDevice(entry.name, "ssh", SshTransport(address), entry.text("folder", FOLDER))
+    folder, settings = entry.text("folder", FOLDER), entry.trial_facts()
+    return RemoteDevice(entry.name, "ssh", SshTransport(address), folder, settings=settings)
 
 
 def read_address(entry: Entry, behind: tuple[str, ...] = ()) -> Address:

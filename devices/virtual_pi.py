@@ -10,6 +10,7 @@
     icount = false          # true: the clock counts instructions, and times repeat within 0.01 %
     fake_pi = false         # true: writable look-alikes of cpufreq, thermal sensors and vcgencmd
     user = "pi"             # or root
+    cool_c = 60             # a trial begins when it is no hotter
 
 It boots when it is opened (3 s) and is gone when it is closed, or when the process that opened it dies.
 """
@@ -26,7 +27,7 @@ from devices._remote import RemoteDevice
 from devices.ssh import FOLDER, Address, SshTransport
 from harness.errors import DeviceError
 
-SETTINGS = ("cpu", "cores", "memory_mb", "disk_mb", "snapshot", "icount", "fake_pi", "user")
+SETTINGS = ("cpu", "cores", "memory_mb", "disk_mb", "snapshot", "icount", "fake_pi", "user", "cool_c")
 CPUS = ("cortex-a53", "cortex-a57", "cortex-a72", "cortex-a76")
 USERS = ("pi", "root")
 
@@ -34,10 +35,12 @@ USERS = ("pi", "root")
 class VirtualPi(RemoteDevice):
     """guest: the machine itself, for what cannot be done to it from inside."""
 
-    def __init__(self, name: str, guest: Guest, transport: SshTransport, *, keeps: bool) -> None:
+    def __init__(
+        self, name: str, guest: Guest, transport: SshTransport, settings: dict[str, str], *, keeps: bool
+    ) -> None:
         self.guest = guest
         self._keeps = keeps
-        super().__init__(name, "virtual_pi", transport, FOLDER, emulated=True)
+        super().__init__(name, "virtual_pi", transport, FOLDER, emulated=True, settings=settings)
 
     def info(self) -> DeviceInfo:
         info = super().info()
@@ -64,6 +67,7 @@ def open(entry: Entry) -> VirtualPi:
     if machine.icount and machine.cores > 1:
         raise entry.wrong("with 'icount' it has one core")
     user, disk_mb = _one_of(entry, "user", USERS), entry.number("disk_mb", 2048)
+    settings = entry.trial_facts()
     try:
         image = _guest_image.provide(disk_mb, _tell, None if machine.snapshot else entry.name)
         guest = Guest(image, machine)
@@ -71,7 +75,7 @@ def open(entry: Entry) -> VirtualPi:
         raise DeviceError(f"device '{entry.name}': {error}") from error
     at = Address("127.0.0.1", user, guest.port, str(image.user_key), image.host_key)
     try:
-        return VirtualPi(entry.name, guest, SshTransport(at), keeps=not machine.snapshot)
+        return VirtualPi(entry.name, guest, SshTransport(at), settings, keeps=not machine.snapshot)
     except BaseException:
         guest.close()
         raise

@@ -9,19 +9,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from devices import DeviceInfo
+from harness.environment import THROTTLED, cool_limit, number, throttled_bits
 
 LOAD = 0.5  # of a device that does nothing else
 FREE_DISK_MB = 500  # the runner, a large network in three variants, and a data set
 FREE_MEMORY_MB = 256
 CLOCK_S = 60  # between the device's clock and this machine's
-HOT_C = 70.0  # a Raspberry Pi lowers its clock at 80
-# Bits of `vcgencmd get_throttled` that say what is the matter now; 16 bits higher, since the boot.
-THROTTLED = {
-    0: ("undervoltage", "use the power supply that the board's maker names"),
-    1: ("frequency capped", "give it a better power supply and more cooling"),
-    2: ("throttled", "let it cool down, or give it a fan"),
-    3: ("soft temperature limit", "let it cool down, or give it a fan"),
-}
 
 
 @dataclass(frozen=True)
@@ -36,17 +29,20 @@ class Point:
 
 def points(info: DeviceInfo) -> list[Point]:
     """Every point, for a device as it is now."""
-    return [_governor(info), *_throttling(info), *_numbers(info)]
+    return [_governor(info), *_throttling(info), *_thermal_status(info), *_numbers(info)]
 
 
 def _governor(info: DeviceInfo) -> Point:
+    """Good where it is `performance`, or where a trial can set it for its own time."""
     found = info.facts.get("governor")
+    if found != "performance" and info.facts.get("governor_settable") == "yes":
+        return Point("governor", True, f"{found}; a trial sets performance and puts this back", "")
     remedy = "echo performance | sudo tee /sys/devices/system/cpu/cpu*/cpufreq/scaling_governor"
     return Point("governor", None if found is None else found == "performance", found or "", remedy)
 
 
 def _throttling(info: DeviceInfo) -> Iterator[Point]:
-    bits = _throttled_bits(info.facts.get("throttled", ""))
+    bits = throttled_bits(info.facts.get("throttled", ""))
     for bit, (name, remedy) in THROTTLED.items():
         if bits is None:
             yield Point(name, None, "", "")
@@ -56,18 +52,16 @@ def _throttling(info: DeviceInfo) -> Iterator[Point]:
         yield Point(name, not now, found, remedy)
 
 
-def _throttled_bits(text: str) -> int | None:
-    """Of `throttled=0x50000` or `50000`; None where it is neither."""
-    try:
-        return int(text.rpartition("=")[2], 16)
-    except ValueError:
-        return None
+def _thermal_status(info: DeviceInfo) -> Iterator[Point]:
+    """Of Android devices, which alone have one."""
+    if (found := info.facts.get("thermal_status", "")).isdecimal():
+        yield Point("thermal status", found == "0", found, "let it cool down; take it out of its case")
 
 
 def _numbers(info: DeviceInfo) -> Iterator[Point]:
     """Points that are a number within a bound."""
     bounds = (
-        ("temperature", "temperature_c", -273.0, HOT_C, "°C", "let it cool down"),
+        ("temperature", "temperature_c", -273.0, cool_limit(info.facts), "°C", "let it cool down"),
         ("load", "load", 0.0, LOAD, "", "end other programs on it, then wait a minute"),
         ("free disk", "disk_free_mb", FREE_DISK_MB, 1e12, "MB", "delete something on it"),
         ("free memory", "memory_available_mb", FREE_MEMORY_MB, 1e12, "MB", "end other programs on it"),
@@ -81,13 +75,6 @@ def _numbers(info: DeviceInfo) -> Iterator[Point]:
         ),
     )
     for name, fact, least, most, unit, remedy in bounds:
-        value = _number(info.facts.get(fact))
+        value = number(info.facts, fact)
         good = None if value is None else least <= value <= most
         yield Point(name, good, "" if value is None else f"{info.facts[fact]} {unit}".strip(), remedy)
-
-
-def _number(text: str | None) -> float | None:
-    try:
-        return None if text is None else float(text)
-    except ValueError:
-        return None

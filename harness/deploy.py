@@ -1,8 +1,8 @@
 """Puts the runner and its files on a device, under names made of their content.
 
-A file that is already there with the right content is not sent again, and nothing runs that does not have the
-hash it was sent with. A name always means the same content, so two harnesses can share a device. Where room is
-short, or the files together exceed a cap, those go first that were not used for longest.
+A file that is already there with the right content is not sent again, and nothing runs that does not have
+the hash it was sent with. A name always means the same content, so two harnesses can share a device. Where
+room is short, or the files together exceed a cap, those go first that were not used for longest.
 """
 
 from __future__ import annotations

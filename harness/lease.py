@@ -73,13 +73,24 @@ class Leased:
     def __getattr__(self, name: str) -> object:
         return getattr(self._grants.device, name)
 
-    def run(self, argv: list[str], timeout: float, *, env: dict[str, str] | None = None) -> RunResult:
+    def restore_governor(self) -> None:
+        """Where the lease is lost, its next owner does it, when they no longer measure."""
+        if self._lost is None:
+            self._grants.device.restore_governor()
+
+    def run(
+        self,
+        argv: list[str],
+        timeout: float,
+        *,
+        env: dict[str, str] | None = None,
+        idle_timeout: float | None = None,
+    ) -> RunResult:
         """As the device's own. Raises DeviceError where the lease is lost."""
         if self._lost is not None:
             raise DeviceError(self._lost)
-        return self._grants.device.run(
-            argv, timeout, env={**(env or {}), "QB_LEASE": f"{FILE}:{self._token}"}
-        )
+        fence = {"QB_LEASE": f"{FILE}:{self._token}"}
+        return self._grants.device.run(argv, timeout, env=(env or {}) | fence, idle_timeout=idle_timeout)
 
     def renew(self) -> None:
         """One heartbeat. A device that cannot be asked keeps the lease until it has run out."""

@@ -4,7 +4,8 @@
     invalid   a number was measured but may not be trusted; it is kept, and shown marked
     failed    something broke; there is no number
 
-Invalid: minimums unmet, wrong sample count, the device rebooted or its governor changed.
+Invalid: minimums unmet, wrong sample count, and what harness/environment.py finds about the device: rebooted,
+throttled, too hot, its governor or frequency changed.
 A warning leaves the cell valid and names a fix.
 """
 
@@ -16,7 +17,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from devices import Device, DeviceInfo
-from harness import stats
+from harness import environment, stats
 from harness.errors import DeviceError, TrialError
 from harness.results import (
     FAILED,
@@ -42,8 +43,6 @@ from harness.trial import (
     profile_trial,
 )
 
-# Facts that must not change during a trial, and what it means when they do.
-STABLE_FACTS = {"boot_id": "the device rebooted during the trial", "governor": "the governor changed"}
 CAPPED_SHARE = 0.5  # of the cap that runs fill when it ends them: feeding and printing lie between them
 SWITCHES_PER_S = 10  # a core to itself is taken away a few times a second at most
 PROFILE_RUNS = 10
@@ -67,8 +66,9 @@ def measure(
     that of the float variant where it was measured earlier. Raises DeviceError only where the device cannot
     be reached to begin with.
     """
+    too_hot = environment.await_cool(device, progress)
     info = device.info()
-    on = _Target(device, runner, model, info, settings.on(info), evaluation)
+    on = _Target(device, runner, model, info, settings.on(info), evaluation, too_hot)
     data = evaluation.shards[0].place() if evaluation else None
     latency = latency_trials(device, runner, variants, on.settings, data, progress)
     for variant in sorted(variants, key=lambda v: v.arithmetic != "f32"):
@@ -125,6 +125,7 @@ class _Target:
     info: DeviceInfo
     settings: TrialSettings
     evaluation: EvaluationSet | None
+    too_hot: str | None  # why the trial should not have begun
 
 
 def _measure_variant(
@@ -146,9 +147,12 @@ def _measure_variant(
     except (DeviceError, TrialError) as error:
         cell = failed_cell(on.info, on.model, variant, str(error))
         return Measurement(cell, on.info, processes)
-    cell = _cell(on, variant, processes, instructions, predictions)
-    reasons = [*unmet(processes, on.settings), *changed_facts(on.info.facts, after)]
+    cell = _cell(on, variant, latency, instructions, predictions)
+    disturbed = environment.disturbances(on.info.facts, latency.states, after, cell.core)
+    reasons = [*unmet(processes, on.settings), *([on.too_hot] if on.too_hot else []), *disturbed]
     warnings = _warnings(on.info, cell, processes, float_top1)
+    if not on.info.emulated:
+        warnings = [*warnings, *environment.load_warnings(on.info.facts, after)]
     if on.evaluation is not None and cell.top1 is None:
         reasons.append(f"wrong sample count: {cell.samples} of {len(on.evaluation)} samples were predicted")
         predictions = None
@@ -162,17 +166,20 @@ def _measure_variant(
 def _cell(
     on: _Target,
     variant: Variant,
-    processes: Sequence[LatencySample],
+    latency: LatencyTrial,
     instructions: int | None,
     predictions: Predictions | None,
 ) -> Cell:
     """The numbers, before any verdict; top1 stays None where predictions do not cover every sample."""
+    processes = latency.processes
+    figures = summarize(processes)
     cores = {process.core for process in processes}
     cell = replace(
         _row(on.info, on.model, variant),
         core=cores.pop() if len(cores) == 1 else None,
-        latency_ms=summarize(processes),
+        latency_ms=figures,
         instructions=instructions,
+        energy_mj=None if on.info.emulated else environment.energy_mj(latency.states, figures.median),
         peak_memory_bytes=_peak_memory(on.info, processes),
         planned_memory_bytes=max(process.arena_bytes for process in processes),
     )
@@ -209,13 +216,6 @@ def unmet(processes: Sequence[LatencySample], settings: TrialSettings) -> Iterat
     if timed_ms < settings.min_ms:
         needed_s = settings.min_ms / 1000
         yield f"minimums unmet: {timed_ms / 1000:.2f} s of timed runs of at least {needed_s:g} s"
-
-
-def changed_facts(before: dict[str, str], after: dict[str, str]) -> Iterator[str]:
-    """Facts that had to stay the same and did not; one that is unknown on either side says nothing."""
-    for fact, meaning in STABLE_FACTS.items():
-        if fact in before and fact in after and before[fact] != after[fact]:
-            yield f"{meaning} ({fact} {clean(before[fact], 60)} -> {clean(after[fact], 60)})"
 
 
 def _warnings(

@@ -19,6 +19,7 @@ import devices
 from devices import Device
 from harness import __version__, build, lease, parallel
 from harness.deploy import Depot, deploy
+from harness.environment import held_governor
 from harness.errors import UsageError
 from harness.measure import measure
 from harness.prepare import Prepared, deployed, prepare
@@ -77,9 +78,9 @@ def run(request: Request, progress: Progress, note: Callable[[str], None]) -> Ou
             cells = dict(earlier.cells)
 
             def measured(name: str) -> Iterator[Measurement]:
-                with _leased(name, opened[name], request.wait_s, progress) as leased:
+                with leased(name, opened[name], request.wait_s, progress) as held:
                     for job in prepared:
-                        yield from _trial(name, leased, job, request.settings, earlier, progress, note)
+                        yield from _trial(name, held, job, request.settings, earlier, progress, note)
 
             groups = parallel.machines(device.info() for device in opened.values())
             for measurement in parallel.results(groups, measured):
@@ -132,15 +133,18 @@ def _prepare(request: Request, model: str, folder: Path, progress: Progress) -> 
 
 
 @contextmanager
-def _leased(name: str, device: Device, wait_s: float, progress: Progress) -> Iterator[Device]:
-    """The device under its lease, which the runner grants: it is sent first, and alone."""
+def leased(name: str, device: Device, wait_s: float, progress: Progress) -> Iterator[Device]:
+    """The device under its lease, its governor held. The runner grants leases: it is sent first and alone."""
     runner = build.runner(device.info().arch, lambda text: progress(text, 0, 0))
     there = deploy(device, runner).runner
     reservation = lease.own_reservation(name)
-    with lease.held(
-        device, there, wait_s, lambda text: progress(f"{name}: {text}", 0, 0), reservation
-    ) as leased:
-        yield leased
+    with (
+        lease.held(
+            device, there, wait_s, lambda text: progress(f"{name}: {text}", 0, 0), reservation
+        ) as owned,
+        held_governor(owned),
+    ):
+        yield owned
 
 
 def _trial(

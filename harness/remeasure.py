@@ -18,8 +18,10 @@ from datetime import UTC, datetime
 import devices
 from devices import Device
 from harness.deploy import NAME_DIGITS
+from harness.environment import State, await_cool, disturbances, watched
 from harness.errors import UsageError
-from harness.measure import changed_facts, summarize, unmet
+from harness.measure import summarize, unmet
+from harness.pipeline import leased
 from harness.regression import Finding
 from harness.releases import INTERLEAVED, Measured, Side
 from harness.results import INVALID, VALID, Cell, LatencySample, Measurement, Variant
@@ -54,7 +56,8 @@ def remeasure(
         with closing(devices.open_device(finding.device)) as device:
             files = [_files(device, measured) for measured in pair]
             note(f"{' '.join(finding.key)}: measuring both releases again, in turn")
-            _measure(device, pair, files, store, progress)
+            with leased(finding.device, device, 0.0, progress) as owned:
+                _measure(owned, pair, files, store, progress)
 
 
 def _files(device: Device, measured: Measured) -> _Files:
@@ -87,19 +90,23 @@ def _measure(
     device: Device, pair: Sequence[Measured], files: Sequence[_Files], store: Store, progress: Progress
 ) -> None:
     settings = [_settings(measured) for measured in pair]
+    too_hot = await_cool(device, progress)
     info = device.info()
+    states: list[list[State]] = [[], []]
     processes: list[list[LatencySample]] = [[], []]
     turns = max(s.processes for s in settings)
     for turn in range(turns):
         for side in (0, 1) if turn % 2 == 0 else (1, 0):
             progress(f"latency {pair[side].record.release}", sum(map(len, processes)), 2 * turns)
             on = files[side]
-            sample = latency_process(device, on.runner, on.variant, settings[side], on.data, turn)
+            with watched(device, states[side]):
+                sample = latency_process(device, on.runner, on.variant, settings[side], on.data, turn)
             processes[side].append(sample)
     after = device.info().facts
     together = uuid.uuid4().hex
-    for measured, samples, length in zip(pair, processes, settings, strict=True):
-        reasons = [*unmet(samples, length), *changed_facts(info.facts, after)]
+    for measured, samples, length, seen in zip(pair, processes, settings, states, strict=True):
+        disturbed = disturbances(info.facts, seen, after, samples[0].core)
+        reasons = [*unmet(samples, length), *([too_hot] if too_hot else []), *disturbed]
         cell = _cell(measured, samples, reasons)
         record = dataclasses.replace(
             measured.record,

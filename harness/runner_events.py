@@ -175,6 +175,14 @@ class Bandwidth:
 
 
 @dataclass(frozen=True)
+class Counters:
+    """Of one warm inference, by the processor's own counters; None where they may not be read."""
+
+    instructions: MaybeCount
+    cycles: MaybeCount
+
+
+@dataclass(frozen=True)
 class Info:
     arch: Text
     features: AnyTexts
@@ -215,6 +223,7 @@ Event = (
     | NodeTime
     | Range
     | Bandwidth
+    | Counters
     | Info
     | LeaseAnswer
     | End
@@ -231,6 +240,7 @@ _EVENTS = {
     "node": NodeTime,
     "range": Range,
     "bandwidth": Bandwidth,
+    "counters": Counters,
     "info": Info,
     "lease": LeaseAnswer,
     "end": End,

@@ -15,6 +15,7 @@ from harness.errors import TrialError
 from harness.runner_events import (
     Bandwidth,
     Cold,
+    Counters,
     End,
     Error,
     Event,
@@ -153,6 +154,13 @@ def read_bandwidth(result: RunResult, nonce: str) -> Bandwidth:
     _, events = read(result, nonce, "bandwidth")
     _exactly(events, Bandwidth)
     return _one(events, Bandwidth)
+
+
+def read_counters(result: RunResult, nonce: str) -> Counters:
+    """A `counters` output."""
+    _, events = read(result, nonce, "counters")
+    _exactly(events, Counters)
+    return _one(events, Counters)
 
 
 def read_info(result: RunResult, nonce: str) -> Info:

@@ -20,6 +20,7 @@ import numpy as np
 
 from devices import Device, DeviceInfo
 from harness import runner_output
+from harness.environment import State, watched
 from harness.errors import DeviceError, TrialError
 from harness.results import EvaluationSet, LatencySample, Predictions, Variant
 from harness.runner_events import NodeTime
@@ -28,10 +29,12 @@ Progress = Callable[[str, int, int], None]  # what is being done, steps done, st
 
 TOP_K = 5
 CHUNK = 256  # samples of an accuracy process: bounds its output and its deadline, and lets progress be seen
+LINE_SAMPLES = 64  # that the runner may work through before it says anything
 SLOWEST_RUN_S = 60.0  # assumed of a model whose latency is not known; twice what inception_v3 takes emulated
 START_S = 60.0  # the longest that starting the runner and loading a model may take
 SLACK = 20  # a run may be this much slower than the median before it counts as hung
 COUNTED_RUNS = (1, 2)  # fewest whose difference is one warm inference
+COUNTER_RUNS = 12  # of the runner's mode `counters`, warm-up included
 COUNTING_SLOWDOWN = 50  # of the emulator while it counts instructions
 
 
@@ -71,10 +74,14 @@ LENGTHS = {settings.name: settings for settings in (QUICK, DEFAULT, RELEASE)}
 
 @dataclass
 class LatencyTrial:
-    """The processes of one variant, in order; failure says why there are no more."""
+    """The processes of one variant, in order, and what the device said of itself while they ran.
+
+    failure says why there are no more.
+    """
 
     processes: list[LatencySample] = dataclasses.field(default_factory=list)
     failure: str | None = None
+    states: list[State] = dataclasses.field(default_factory=list)
 
     def runs(self) -> np.ndarray:
         """Every timed run of every process, int64 (n,) nanoseconds."""
@@ -101,7 +108,9 @@ def latency_trials(
             progress(f"latency {variant.name}", turn * len(variants) + i, settings.processes * len(variants))
             if trial.failure is None:
                 try:
-                    trial.processes.append(latency_process(device, runner, variant, settings, data, turn))
+                    with watched(device, trial.states):
+                        sample = latency_process(device, runner, variant, settings, data, turn)
+                    trial.processes.append(sample)
                 except (DeviceError, TrialError) as error:
                     trial.failure = str(error)
     return trials
@@ -120,7 +129,9 @@ def latency_process(
     argv += ["--warmup-runs", str(settings.warmup_runs), "--warmup-ms", str(settings.warmup_ms)]
     unclocked_runs = 1 + settings.warmup_runs + 1  # cold start, warm-up, and the run that passes the cap
     timeout = START_S + (settings.warmup_ms + cap_ms) / 1000 + unclocked_runs * SLOWEST_RUN_S
-    result = device.run(argv, timeout)
+    # The longest silences: load and cold start, all of the warm-up, and as many runs as fill a line.
+    silence = max(START_S, settings.warmup_ms / 1000, cap_ms / 1000) + unclocked_runs * SLOWEST_RUN_S / 2
+    result = device.run(argv, timeout, idle_timeout=min(silence, timeout))
     start, cold, warmup, usage, ns = runner_output.read_latency(result, nonce)
     return LatencySample(
         round=turn,
@@ -174,7 +185,9 @@ def _accuracy_chunk(
     nonce = runner_output.new_nonce()
     argv = [runner, "accuracy", "--model", variant.remote, "--data", data, "--nonce", nonce]
     argv += ["--first", str(samples.start), "--count", str(len(samples)), "--top", str(TOP_K)]
-    result = device.run(argv, START_S + SLACK * run_s * len(samples))
+    seconds = START_S + SLACK * run_s * len(samples)
+    silence = START_S + SLACK * run_s * min(LINE_SAMPLES, len(samples))
+    result = device.run(argv, seconds, idle_timeout=silence)
     return Predictions(*runner_output.read_accuracy(result, nonce, samples.start))
 
 
@@ -192,18 +205,18 @@ def _joined(classes: list[np.ndarray], scores: list[np.ndarray]) -> Predictions:
 def instructions_per_inference(
     device: Device, runner: str, variant: Variant, run_s: float = SLOWEST_RUN_S
 ) -> int | None:
-    """Guest instructions of one warm inference; None where the device cannot count.
+    """Instructions of one warm inference; None where the device cannot count.
 
-    The difference between two run counts: start, load and the first inference are in both and fall out, and
-    with nothing random in the command line the number is the same every time. Raises TrialError and
-    DeviceError.
+    The processor's own counters are read, unless an emulator counts its guest's: that is the difference
+    between two run counts, where start, load and the first inference fall out, and with nothing random in the
+    command line the number is the same every time. Raises TrialError and DeviceError.
     """
     counts = []
     for runs in COUNTED_RUNS:
         argv = [runner, "repeat", "--model", variant.remote, "--runs", str(runs), "--nonce", "count"]
         counted = device.count_instructions(argv, START_S + SLACK * COUNTING_SLOWDOWN * run_s * runs)
         if counted is None:
-            return None
+            return hardware_instructions(device, runner, variant, run_s)
         counts.append(counted[-1])
     fewer, more = counts
     if more <= fewer:
@@ -211,6 +224,16 @@ def instructions_per_inference(
             f"counting instructions: {COUNTED_RUNS[1]} runs took {more}, {COUNTED_RUNS[0]} took {fewer}"
         )
     return (more - fewer) // (COUNTED_RUNS[1] - COUNTED_RUNS[0])
+
+
+def hardware_instructions(
+    device: Device, runner: str, variant: Variant, run_s: float = SLOWEST_RUN_S
+) -> int | None:
+    """As the processor counts them; None where it may not be asked. Raises TrialError and DeviceError."""
+    nonce = runner_output.new_nonce()
+    argv = [runner, "counters", "--model", variant.remote, "--nonce", nonce]
+    timeout = START_S + SLACK * COUNTER_RUNS * run_s
+    return runner_output.read_counters(device.run(argv, timeout), nonce).instructions
 
 
 def instructions_by_node(

@@ -27,7 +27,7 @@ LAYERS = [
     ["harness.planner", "harness.node_fields", "harness.pack"],
     ["harness.exporters"],
     ["harness.samples", "harness.sample_folder", "harness.datasets", "models.training"],
-    ["harness.build", "harness.checkup", "harness.deploy"],
+    ["harness.build", "harness.environment", "harness.checkup", "harness.deploy"],
     [
         "harness.stats",
         "harness.comparison",

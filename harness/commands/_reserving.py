@@ -41,7 +41,8 @@ def _lock(arguments: Namespace) -> int:
     with _opened(arguments.name) as grants:
         lease.reserve(grants, arguments.name, arguments.time)
     print(
-        f"{arguments.name} is yours for {duration(arguments.time)}; earlier: bench devices unlock {arguments.name}"
+        f"{arguments.name} is yours for {duration(arguments.time)}; "
+        f"earlier: bench devices unlock {arguments.name}"
     )
     return 0
 

@@ -9,7 +9,7 @@
 #define BIT(mode) (1u << MODE_##mode)
 enum {
     EVERY = BIT(INFO) | BIT(LATENCY) | BIT(ACCURACY) | BIT(PROFILE) | BIT(PREDICT) | BIT(CALIBRATE) | BIT(REPEAT) |
-            BIT(LEASE) | BIT(MARK) | BIT(BANDWIDTH),
+            BIT(LEASE) | BIT(MARK) | BIT(BANDWIDTH) | BIT(COUNTERS),
     WITH_MODEL = EVERY & ~BIT(INFO) & ~BIT(LEASE) & ~BIT(BANDWIDTH),
     WITH_DATA = WITH_MODEL & ~BIT(PREDICT),
     SAMPLES = BIT(ACCURACY) | BIT(CALIBRATE),
@@ -64,10 +64,10 @@ const char *mode_name(runner_mode mode)
 
 static runner_mode parse_mode(const char *text)
 {
-    for (runner_mode mode = MODE_INFO; mode <= MODE_BANDWIDTH; mode++) {
+    for (runner_mode mode = MODE_INFO; mode <= MODE_COUNTERS; mode++) {
         if (text != NULL && strcmp(text, mode_name(mode)) == 0) return mode;
     }
-    fail("mode '%s': use info, latency, accuracy, profile, predict, calibrate, lease, repeat, mark or bandwidth",
+    fail("mode '%s': use info, latency, accuracy, profile, predict, calibrate, lease, repeat, mark, bandwidth or counters",
          text != NULL ? text : "");
 }
 

@@ -8,7 +8,7 @@
 #define RUNNER_MODES(X)                                                                                      \
     X(info, INFO) X(latency, LATENCY) X(accuracy, ACCURACY) X(profile, PROFILE) X(predict, PREDICT)          \
     X(calibrate, CALIBRATE) X(lease, LEASE) X(repeat, REPEAT) X(mark, MARK)                 \
-    X(bandwidth, BANDWIDTH)
+    X(bandwidth, BANDWIDTH) X(counters, COUNTERS)
 
 typedef enum runner_mode {
 #define RUNNER_MODE_ENUM(name, NAME) MODE_##NAME,

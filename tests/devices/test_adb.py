@@ -231,3 +231,15 @@ def test_is_registered_by_its_serial(
     assert f'serial = "{phone.serial}"' in (tmp_path / "devices.toml").read_text()
     assert main(["devices", "add", "other", "adb://8A1X0ABCD/x"]) == 2
     assert "'adb://8A1X0ABCD/x' is not of the form adb://SERIAL" in capsys.readouterr().err
+
+
+def test_heat_and_battery_are_told(device: RemoteDevice, phone: AdbDevice) -> None:
+    (phone.folder / "dumpsys.battery").write_text(
+        "Current Battery Service state:\n  AC powered: false\n  USB powered: true\n  level: 81\n"
+        "  temperature: 273\n"
+    )
+    (phone.folder / "dumpsys.thermalservice").write_text("IsStatusOverride: false\nThermal Status: 2\n")
+    state = device.state()
+    names = ("battery_percent", "battery_temperature_c", "powered", "thermal_status")
+    assert [state[name] for name in names] == ["81", "27.3", "USB", "2"]
+    assert device.info().facts["thermal_status"] == "2"

@@ -205,5 +205,5 @@ def test_files_are_listed_by_their_last_use_and_removed(fresh_cache: Path, tmp_p
     assert used["a"] == (1, 1)
     assert used["b"][1] > 1
     device.remove(["a", "missing"])
-    assert [file.name for file in device.files()] == ["b"]
+    assert not {file.name for file in device.files()} & {"a", "missing"}
     assert device.free_bytes() > 0

@@ -12,7 +12,7 @@ import pytest
 
 from devices import Entry, ssh, virtual_pi
 from devices.virtual_pi import VirtualPi
-from harness import checkup
+from harness import checkup, environment
 from harness.deploy import deploy
 from harness.errors import ConnectionLost, DeviceError, UsageError
 
@@ -62,18 +62,37 @@ def test_it_is_a_pi_like_any_other(small: VirtualPi) -> None:
     assert small.run(["probe", "raise", "4"], 30).signal == "SIGILL"
 
 
+GOVERNOR = "/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor"
+
+
 def test_check_sees_what_is_the_matter(small: VirtualPi) -> None:
     def verdicts() -> dict[str, bool | None]:
         return {point.name: point.good for point in checkup.points(small.info())}
 
+    small.shell(f"chmod a-w {GOVERNOR}")
     before = verdicts()
     assert (before["governor"], before["throttled"], before["undervoltage"]) == (False, True, True)
-    governor = "/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor"
-    said = small.shell(f"echo performance >{governor}; echo 0x50001 >/run/fake/throttled")
+    said = small.shell(f"chmod u+w {GOVERNOR}; echo 0x50001 >/run/fake/throttled")
     assert said.status == 0
-    after = verdicts()
+    after = verdicts()  # a governor that a trial may set is none that is the matter
     assert (after["governor"], after["throttled"], after["undervoltage"]) == (True, True, False)
-    small.shell(f"echo ondemand >{governor}; echo 0x0 >/run/fake/throttled")
+    small.shell("echo 0x0 >/run/fake/throttled")
+
+
+def test_governor_is_held_in_a_trial_and_throttling_in_it_is_seen(small: VirtualPi) -> None:
+    with environment.held_governor(small):
+        before, states = small.state(), []
+        assert before["governor"] == "performance"
+        with environment.watched(small, states):
+            timer = later(1, lambda: small.shell("echo 0x4 >/run/fake/throttled"))
+            small.shell("sleep 5")
+            timer.join()
+        small.shell("echo 0x40000 >/run/fake/throttled")
+        reasons = list(environment.disturbances(before, states, small.state(), 0))
+    assert reasons == ["throttled during the trial: throttled"]
+    assert any(state["throttled"] == "throttled=0x4" for state in states)
+    assert small.state()["governor"] == "ondemand"
+    small.shell("echo 0x0 >/run/fake/throttled")
 
 
 def test_full_disk_is_named_and_nothing_is_left(small: VirtualPi, tmp_path: Path) -> None:

@@ -248,6 +248,12 @@ def test_mark_prints_nothing_of_its_own(model):
     assert [e["event"] for e in runner.run("mark", "--model", model).events] == ["start", "end"]
 
 
+def test_counters_are_counts_or_not_known(model):
+    (event,) = runner.run("counters", "--model", model).named("counters")
+    for name in ("instructions", "cycles"):
+        assert event[name] is None or event[name] > 0
+
+
 @pytest.mark.parametrize("size", [128, 1000, 100_000_000])
 def test_bandwidth(size):
     (event,) = runner.run("bandwidth", "--bytes", size).named("bandwidth")

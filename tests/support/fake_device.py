@@ -73,9 +73,12 @@ class FakeDevice:
         emulated: bool = False,
         instructions: int | None = None,
         facts: Sequence[dict[str, str]] = ({},),
+        states: Sequence[dict[str, str]] = ({},),
+        hardware_instructions: int | None = None,
     ) -> None:
         self.run_ns, self.classes, self.misbehave = run_ns, classes, misbehave
         self.emulated, self.instructions, self.facts = emulated, instructions, list(facts)
+        self.states, self.hardware_instructions = list(states), hardware_instructions
         self.commands: list[list[str]] = []
         self.timeouts: list[float] = []
 
@@ -83,7 +86,24 @@ class FakeDevice:
         facts = self.facts.pop(0) if len(self.facts) > 1 else self.facts[0]
         return DeviceInfo("fake", "fake", "aarch64", "cortex-a72", self.emulated, facts)
 
-    def run(self, argv: list[str], timeout: float, *, env: dict[str, str] | None = None) -> RunResult:
+    def state(self) -> dict[str, str]:
+        """The last of `states` stays."""
+        return self.states.pop(0) if len(self.states) > 1 else self.states[0]
+
+    def hold_governor(self) -> None:
+        self.commands.append(["hold_governor"])
+
+    def restore_governor(self) -> None:
+        self.commands.append(["restore_governor"])
+
+    def run(
+        self,
+        argv: list[str],
+        timeout: float,
+        *,
+        env: dict[str, str] | None = None,
+        idle_timeout: float | None = None,
+    ) -> RunResult:
         self.commands.append(argv)
         self.timeouts.append(timeout)
         answer = self.misbehave(argv)
@@ -108,6 +128,9 @@ class FakeDevice:
                 {"event": "bandwidth", "bytes": 600, "ns": [300, 200]},
                 END,
             ]
+        if argv[1] == "counters":
+            counts = {"instructions": self.hardware_instructions, "cycles": self.hardware_instructions}
+            return [start("counters"), {"event": "counters", **counts}, END]
         runs = int(option(argv, "--runs"))
         node = {"op": "CONV_2D", "arithmetic": "int8", "kernel": "scalar", "macs": 10, "bytes": 20}
         nodes = [{"event": "node", "index": i, "name": f"n{i}", "ns": [7] * runs, **node} for i in range(2)]

@@ -25,6 +25,7 @@ class ShellTransport:
         self.folder = folder
         self.programs = _link_programs(folder / "bin", *SYSTEMS[system])
         self.upload_fault = lambda content: content
+        self.environment: dict[str, str] = {}  # of the device's shell, besides PATH
         self.commands: list[str] = []
         self.started: list[subprocess.Popen[bytes]] = []
 
@@ -59,7 +60,7 @@ class ShellTransport:
             ["sh", "-c", command],
             executable=self.programs / "sh",
             cwd=self.folder,
-            env={"PATH": path},
+            env={"PATH": path} | self.environment,
             **pipes,
         )
         self.started.append(process)
