@@ -52,7 +52,7 @@ def _window(graph: Graph, node: Node) -> Fields:
         "pad_right": right,
         "filter_h": window[0],
         "filter_w": window[1],
-        "options": [int(node.attrs.get("unsigned", False))],
+        "options": [int(node.attrs.get(name, False)) for name in ("unsigned", "rounds_once")],
     }
 
 

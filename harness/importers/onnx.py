@@ -19,6 +19,8 @@ from harness.errors import FormatError, UsageError
 from harness.graph import Graph
 from harness.importers import read_bytes
 
+PRODUCER = "quantbench"  # as harness/exporters/onnx_writer.py names itself
+
 
 def load(path: Path, inputs: Sequence[str] = (), outputs: Sequence[str] = ()) -> Graph:
     """Reads a .onnx file; see `harness.importers.load` for arguments and errors."""
@@ -37,4 +39,14 @@ def load(path: Path, inputs: Sequence[str] = (), outputs: Sequence[str] = ()) ->
         model.ParseFromString(content)
     except DecodeError as error:
         raise FormatError(f"'{path}' is not a .onnx file, or it is damaged: {error}") from error
-    return Reader(path, model, len(content)).graph(inputs, outputs)
+    graph = Reader(path, model, len(content)).graph(inputs, outputs)
+    if model.producer_name != PRODUCER:
+        _round_once(graph)
+    return graph
+
+
+def _round_once(graph: Graph) -> None:
+    """ONNX Runtime rounds what it quantizes once, TFLite's kernels twice; our own files mean the latter."""
+    for node in graph.nodes:
+        if node.op == "Quantize":
+            node.attrs["rounds_once"] = True

@@ -19,7 +19,7 @@ Conditions: the runtime has the op in int8 (not for the last); every float value
 from int8, or a constant bias; its output has one reader, the Quantize, and is not a graph output; a Softmax
 is quantized to scale 1/256 and zero point −128, as its kernel has it; a Mean's zero point is a whole number
 in the output's scale too, since TFLite's kernel cuts off the rest. Outputs change by the rounding inside of
-one op.
+one op; a convolution before a Quantize that `rounds_once`, as ONNX Runtime's does, takes that over from it.
 
 Formula (Jacob et al. 2018, §2.2):  the bias is int32 at scale s_x · s_w
 """
@@ -88,6 +88,8 @@ def _fuse(edit: Editor, node: Node, follower: Node) -> None:
         tensors[node.outputs[0]].dtype, tensors[node.outputs[0]].quant = INT8, first
     else:
         edit.absorb(node, follower)
+    if node.op == "Conv2D" and follower.attrs.get("rounds_once"):
+        node.attrs["rounds_once"] = True
 
 
 def _whole_zero_point(edit: Editor, node: Node, before: dict[str, Node], target: Quantization) -> bool:

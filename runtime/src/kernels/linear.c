@@ -77,8 +77,9 @@ static bool set_factors(qb_builder *builder, const qb_step *step, qb_linear *op)
     if (factors == NULL) return false;
     /* TFLite multiplies in float for a fully connected layer with one scale and where the model is uint8
      * (GetQuantizedConvolutionMultipler), in double elsewhere (PopulateConvolutionQuantizationParams). */
-    op->rounds_once = step->node->op == QB_OP_FULLY_CONNECTED;
-    const bool in_float = w->quant_count == 1 && (op->rounds_once || step->node->options[0] == 1);
+    const bool connected = step->node->op == QB_OP_FULLY_CONNECTED;
+    op->rounds_once = connected || (step->node->op == QB_OP_CONV_2D && step->node->options[1] == 1);
+    const bool in_float = w->quant_count == 1 && (connected || step->node->options[0] == 1);
     for (int32_t c = 0; c < op->shape.out_c; c++) {
         const float scale = weight_scale(w, c);
         const double product =
