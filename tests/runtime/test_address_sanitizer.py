@@ -1,5 +1,5 @@
-"""No kernel reads or writes outside its memory: AddressSanitizer over every op and ISA variant of this machine, on
-odd shapes, strides, paddings, channel counts from 1 on and weight zero points.
+"""No kernel reads or writes outside its memory: AddressSanitizer over every op and ISA variant of this
+machine, on odd shapes, strides, paddings, channel counts from 1 on and weight zero points.
 
 zig has no AddressSanitizer for static binaries, so the system's GCC or clang compiles the runner here, which
 takes minutes. The default run has the undefined behaviour sanitizer (`sanitized=True`).

@@ -68,9 +68,8 @@ static void run_tile(const qb_tile_f32 *tile)
     switch (tile->rows) {
     case 1: multiply_rows(tile, 1); break;
     case 2: multiply_rows(tile, 2); break;
-    case 3: multiply_rows(tile, 3); break;
-    case 4: multiply_rows(tile, 4); break;
-    case 5: multiply_rows(tile, 5); break;
+    case 3:
+    case 4: multiply_rows(tile, 4); break; /* a row too many is computed and not stored */
     default: multiply_rows(tile, MR); break;
     }
 }

@@ -122,20 +122,13 @@ static void pack_tile(const qb_tile_s8 *tile)
 
 static void run_tile(const qb_tile_s8 *tile)
 {
-    switch (tile->rows) {
-    case 1: multiply_rows(tile, 1); break;
-    case 2: multiply_rows(tile, 2); break;
-    case 3: multiply_rows(tile, 3); break;
-    case 4: multiply_rows(tile, 4); break;
-    case 5: multiply_rows(tile, 5); break;
-    case 6: multiply_rows(tile, 6); break;
-    case 7: multiply_rows(tile, 7); break;
-    case 8: multiply_rows(tile, 8); break;
-    case 9: multiply_rows(tile, 9); break;
-    case 10: multiply_rows(tile, 10); break;
-    case 11: multiply_rows(tile, 11); break;
-    case 12: multiply_rows(tile, 12); break;
-    case 13: multiply_rows(tile, 13); break;
+    switch ((tile->rows + 1) / 2) { /* an odd tile computes a row too many and does not store it */
+    case 1: multiply_rows(tile, 2); break;
+    case 2: multiply_rows(tile, 4); break;
+    case 3: multiply_rows(tile, 6); break;
+    case 4: multiply_rows(tile, 8); break;
+    case 5: multiply_rows(tile, 10); break;
+    case 6: multiply_rows(tile, 12); break;
     default: multiply_rows(tile, MR); break;
     }
 }
