@@ -162,11 +162,12 @@ hold_governor() {
         { echo "$boot"
             for path in "$cpus"/cpu[0-9]*/cpufreq/scaling_governor; do
                 echo "$(first "$path") $path"
-            done; } >governors.part && mv -f governors.part governors || return
+            done; } >governors.part && mv -f governors.part governors || return 0
     fi
     for path in "$cpus"/cpu[0-9]*/cpufreq/scaling_governor; do
-        [ "$(first "$path")" = performance ] || set_governor performance "$path"
+        [ ! -e "$path" ] || [ "$(first "$path")" = performance ] || set_governor performance "$path"
     done
+    return 0
 }
 
 restore_governor() {
@@ -175,6 +176,7 @@ restore_governor() {
             [ ! -e "$path" ] || [ "$(first "$path")" = "$governor" ] || set_governor "$governor" "$path"
         done <governors
     rm -f governors
+    return 0
 }
 
 # Whether `hold_governor` could do anything; nothing where there are no governors, or need be none.

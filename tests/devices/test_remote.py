@@ -389,6 +389,15 @@ def test_without_root_the_governor_is_left_alone(
     device.restore_governor()
 
 
+def test_device_without_governors_is_left_alone(remote: Remote, tmp_path: Path) -> None:
+    device, transport = remote
+    add_program(remote, "sudo", "exit 1")
+    transport.environment["QB_SYS"] = str(tmp_path / "empty")
+    device.hold_governor()
+    device.restore_governor()
+    assert device.state().keys() == {"load"}
+
+
 def test_governor_is_set_through_sudo_that_asks_nothing(
     board: tuple[RemoteDevice, FakeSysfs], remote: Remote
 ) -> None:
