@@ -11,6 +11,7 @@ from collections.abc import Callable
 import numpy as np
 
 from harness.graph import Graph, Node
+from harness.ops.recurrent import CELL_FUNCTIONS
 from harness.ops.slices import Gather, OneHot
 from harness.ops.windows import node_padding, window_attrs
 
@@ -128,3 +129,26 @@ def _gelu(_graph: Graph, node: Node) -> Fields:
 @fields("CumSum")
 def _cumulative_sum(_graph: Graph, node: Node) -> Fields:
     return {"options": [int(node.attrs.get(flag, False)) for flag in ("exclusive", "reverse")]}
+
+
+@fields("Svdf")
+def _svdf(_graph: Graph, node: Node) -> Fields:
+    return {"options": [node.attrs["rank"], *_cell(node)]}
+
+
+@fields("Rnn", "UnidirectionalSequenceRnn", "BidirectionalSequenceRnn")
+def _rnn(_graph: Graph, node: Node) -> Fields:
+    flags = [int(node.attrs.get(flag, False)) for flag in ("time_major", "merge")]
+    return {"options": [*_cell(node), *flags]}
+
+
+@fields("UnidirectionalSequenceLstm")
+def _lstm(_graph: Graph, node: Node) -> Fields:
+    clips = [node.attrs.get(name, 0.0) for name in ("cell_clip", "projection_clip")]
+    return {"parameters": clips, "options": [*_cell(node), int(node.attrs.get("time_major", False))]}
+
+
+def _cell(node: Node) -> list[int]:
+    """The function of a recurrent op's cells, by its number, and whether hybrid inputs are asymmetric."""
+    number = CELL_FUNCTIONS.index(node.attrs.get("function"))
+    return [number, int(node.attrs.get("asymmetric", False))]

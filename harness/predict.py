@@ -38,16 +38,20 @@ def read_inputs(path: Path, graph: Graph) -> np.ndarray:
     return np.ascontiguousarray(values)
 
 
-def predict(device: Device, graph: Graph, inputs: np.ndarray, work: Path, progress: Progress) -> np.ndarray:
+def predict(
+    device: Device, graph: Graph, inputs: np.ndarray, work: Path, progress: Progress, *, steps: bool = False
+) -> np.ndarray:
     """Runs every sample on the device; returns the first output in its dtype, batch first.
 
+    steps: samples are the steps of one stream: the network's state stays from one to the next, where else
+    each begins anew.
     work: a folder on this machine for the files in between. Raises DeviceError or TrialError.
     """
-    return predict_all(device, graph, inputs, work, progress)[0]
+    return predict_all(device, graph, inputs, work, progress, steps=steps)[0]
 
 
 def predict_all(
-    device: Device, graph: Graph, inputs: np.ndarray, work: Path, progress: Progress
+    device: Device, graph: Graph, inputs: np.ndarray, work: Path, progress: Progress, *, steps: bool = False
 ) -> list[np.ndarray]:
     """`predict`, with all outputs of the graph."""
     model, sent, received = work / "predict.qbm", work / "input.bin", work / "output.bin"
@@ -59,6 +63,7 @@ def predict_all(
     nonce = runner_output.new_nonce()
     argv = [there.runner, "predict", "--model", there.files[model], "--nonce", nonce]
     argv += ["--input", there.files[sent], "--output", output]
+    argv += ["--state", "keep"] if steps else []
     progress("predicting", 0, len(inputs))
     result = device.run(argv, START_S + SLOWEST_RUN_S * len(inputs))
     runner_output.read(result, nonce, "predict")

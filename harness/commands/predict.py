@@ -21,6 +21,11 @@ def add(parser: ArgumentParser) -> None:
         "--input", required=True, metavar="X.npy", help="samples in the model's dtype, batch first"
     )
     parser.add_argument("--output", required=True, metavar="Y.npy", help="where the outputs go")
+    parser.add_argument(
+        "--steps",
+        action="store_true",
+        help="samples are the steps of one stream: a recurrent network's state stays from one to the next",
+    )
     add_quiet(parser)
 
 
@@ -29,6 +34,6 @@ def run(arguments: Namespace) -> int:
         graph = source_as(arguments, Path(folder), progress).graph
         inputs = prediction.read_inputs(Path(arguments.input), graph)
         with closing(devices.open_device(arguments.device)) as device:
-            outputs = prediction.predict(device, graph, inputs, Path(folder), progress)
+            outputs = prediction.predict(device, graph, inputs, Path(folder), progress, steps=arguments.steps)
     write_whole(Path(arguments.output), prediction.npy_bytes(outputs))
     return 0

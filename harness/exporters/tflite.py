@@ -106,6 +106,8 @@ class _Writer:
             "Type": _TYPES[str(tensor.dtype)],
             "Buffer": 0,
         }
+        if tensor.is_variable:
+            fields["IsVariable"] = True
         if tensor.is_const:
             self.buffers.append(self._buffer(tensor.data))
             fields["Buffer"] = len(self.buffers) - 1

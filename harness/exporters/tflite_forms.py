@@ -19,6 +19,7 @@ _ACTIVATIONS = {
     "relu": tflite.ActivationFunctionType.RELU,
     "relu6": tflite.ActivationFunctionType.RELU6,
     "relu_n1_to_1": tflite.ActivationFunctionType.RELU_N1_TO_1,
+    "tanh": tflite.ActivationFunctionType.TANH,  # of cells alone
 }
 
 
@@ -113,6 +114,30 @@ def _one_hot(graph: Graph, node: Node) -> dict[str, int]:
 
 def _block(graph: Graph, node: Node) -> dict[str, int]:
     return {"BlockSize": node.attrs["block"]}
+
+
+def _cell(graph: Graph, node: Node) -> dict:
+    return {
+        "FusedActivationFunction": _ACTIVATIONS[node.attrs.get("function")],
+        "AsymmetricQuantizeInputs": node.attrs.get("asymmetric", False),
+    }
+
+
+def _svdf(graph: Graph, node: Node) -> dict:
+    return _cell(graph, node) | {"Rank": node.attrs["rank"]}
+
+
+def _sequence(graph: Graph, node: Node) -> dict:
+    return _cell(graph, node) | {"TimeMajor": node.attrs.get("time_major", False)}
+
+
+def _bidirectional(graph: Graph, node: Node) -> dict:
+    return _sequence(graph, node) | {"MergeOutputs": node.attrs.get("merge", False)}
+
+
+def _lstm(graph: Graph, node: Node) -> dict:
+    clips = {"CellClip": "cell_clip", "ProjClip": "projection_clip"}
+    return _sequence(graph, node) | {theirs: node.attrs.get(ours, 0.0) for theirs, ours in clips.items()}
 
 
 def _none(graph: Graph, node: Node) -> dict:
@@ -215,4 +240,14 @@ FORMS: dict[str, Form] = {
     "ArgMin": Form("ARG_MIN", 2, "ArgMinOptions", _arg_extreme),
     "CumSum": Form("CUMSUM", 1, "CumsumOptions", _cumulative_sum),
     "Concatenation": Form("CONCATENATION", 2, "ConcatenationOptions", _concatenation),
+    "EmbeddingLookup": Form("EMBEDDING_LOOKUP", 3),
+    "Svdf": Form("SVDF", 4, "SVDFOptions", _svdf),
+    "Rnn": Form("RNN", 3, "RNNOptions", _cell),
+    "UnidirectionalSequenceRnn": Form("UNIDIRECTIONAL_SEQUENCE_RNN", 3, "SequenceRNNOptions", _sequence),
+    "BidirectionalSequenceRnn": Form(
+        "BIDIRECTIONAL_SEQUENCE_RNN", 3, "BidirectionalSequenceRNNOptions", _bidirectional
+    ),
+    "UnidirectionalSequenceLstm": Form(
+        "UNIDIRECTIONAL_SEQUENCE_LSTM", 3, "UnidirectionalSequenceLSTMOptions", _lstm
+    ),
 }

@@ -52,6 +52,8 @@ it is what passes and kernels are compared against, and what `fold_constants` ev
     BatchToSpaceND    x, block const, crops const     —
     Concatenation     x…                              axis, activation
     Quantize Dequantize   x
+    EmbeddingLookup Svdf Rnn UnidirectionalSequenceRnn BidirectionalSequenceRnn UnidirectionalSequenceLstm
+                      see recurrent.py              function, …
     Identity PlaceholderWithDefault CheckNumerics StopGradient   x, passed through
 
 `padding` is "SAME" or "VALID" (TensorFlow's rule) or explicit ((top, bottom), (left, right)).
@@ -164,13 +166,18 @@ def _infer_node(node: Node, inputs: list[Tensor | None]) -> list[tuple[Shape, np
 
 
 def run_reference(
-    graph: Graph, feeds: dict[str, np.ndarray], fetch: Sequence[str] | None = None
+    graph: Graph,
+    feeds: dict[str, np.ndarray],
+    fetch: Sequence[str] | None = None,
+    state: dict[str, np.ndarray] | None = None,
 ) -> dict[str, np.ndarray]:
     """Runs a graph in float with the NumPy references; returns the arrays of `fetch` (default: the outputs).
 
     Quantized constants take part with the real values that they stand for; activations are not rounded.
+    state: arrays of the graph's variables, from `initial_state`, which this run changes; else they are zero.
     """
     values = {name: _reals(t) for name, t in graph.tensors.items() if t.is_const} | feeds
+    values |= initial_state(graph) if state is None else state
     for node in graph.execution_order():
         arrays = [values[n] if n != OPTIONAL else None for n in node.inputs]
         try:
@@ -178,6 +185,12 @@ def run_reference(
         except MemoryError as error:
             raise FormatError(f"node '{node.name}' ({node.op}) takes too much memory: {error}") from error
     return {name: values[name] for name in fetch or graph.outputs}
+
+
+def initial_state(graph: Graph) -> dict[str, np.ndarray]:
+    """What the graph's variables hold before the first inference: real values of zero."""
+    variables = (tensor for tensor in graph.tensors.values() if tensor.is_variable)
+    return {tensor.name: np.zeros(tensor.shape, np.float32) for tensor in variables}
 
 
 def _reals(constant: Tensor) -> np.ndarray:

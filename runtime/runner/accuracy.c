@@ -77,6 +77,7 @@ void run_accuracy(runner *runner)
     best *top = checked_malloc(BATCH * count * sizeof *top);
     size_t filled = 0;
     for (uint64_t i = range.first; i < range.end; i++) {
+        qb_session_reset(runner->session);
         feed_sample(runner, data, i);
         qb_session_run(runner->session);
         if (!find_best(output, classes, top + filled * count, count)) {

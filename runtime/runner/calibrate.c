@@ -69,6 +69,7 @@ void run_calibrate(runner *runner)
         .max = checked_malloc(most * sizeof *ranges.max),
     };
     for (uint64_t i = range.first; i < range.end; i++) {
+        qb_session_reset(runner->session);
         feed_sample(runner, data, i);
         observe_sample(runner, &ranges, i);
         write_ranges(&ranges, i);

@@ -29,6 +29,7 @@ static const option known[] = {
     {"--data", TEXT, offsetof(options, data), WITH_DATA, SAMPLES},
     {"--input", TEXT, offsetof(options, input), BIT(PREDICT), BIT(PREDICT)},
     {"--output", TEXT, offsetof(options, output), BIT(PREDICT), BIT(PREDICT)},
+    {"--state", TEXT, offsetof(options, state), BIT(PREDICT), 0},
     {"--min-runs", NUMBER, offsetof(options, min_runs), BIT(LATENCY), BIT(LATENCY)},
     {"--min-ms", NUMBER, offsetof(options, min_ms), BIT(LATENCY), BIT(LATENCY)},
     {"--max-ms", NUMBER, offsetof(options, max_ms), BIT(LATENCY), BIT(LATENCY)},

@@ -47,8 +47,17 @@ static uint64_t count_samples(const runner *runner)
     return size / runner->inputs_size;
 }
 
-static bool predict_one(runner *runner, const files *files)
+/* Samples are steps of one stream, or each begins anew. */
+static bool keeps_state(const options *options)
 {
+    if (options->state == NULL || strcmp(options->state, "reset") == 0) return false;
+    if (strcmp(options->state, "keep") != 0) fail("--state '%s': use reset or keep", options->state);
+    return true;
+}
+
+static bool predict_one(runner *runner, const files *files, bool reset)
+{
+    if (reset) qb_session_reset(runner->session);
     if (fread(runner->inputs, 1, runner->inputs_size, files->input) != runner->inputs_size) return false;
     feed(runner);
     qb_session_run(runner->session);
@@ -61,11 +70,12 @@ static bool predict_one(runner *runner, const files *files)
 
 void run_predict(runner *runner)
 {
+    const bool keep = keeps_state(&runner->options);
     const uint64_t count = count_samples(runner);
     const files files = open_files(&runner->options);
     runner->inputs = checked_malloc(runner->inputs_size);
     for (uint64_t i = 0; i < count; i++) {
-        if (predict_one(runner, &files)) continue;
+        if (predict_one(runner, &files, !keep)) continue;
         const int reason = errno;
         discard(&files);
         fail("%s: sample %llu: %s", runner->options.input, (unsigned long long)i, strerror(reason));

@@ -20,5 +20,6 @@ int64, bool; a family may use names of its own ("hybrid") and then states dtypes
 
 Integers must be equal. Floats agree within 1e-6 of each value or, with `relative_to="sums"`, within 1e-6 of
 the same op's output on absolute values without an activation: what rounding errors of sums are relative to.
-NaN equals NaN.
+With `relative_to="largest"` the largest
+magnitude of the output takes its place. NaN equals NaN.
 """

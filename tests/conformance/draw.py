@@ -32,7 +32,7 @@ class Case:
     op: str
     arithmetic: str
     function: Callable[[Draw], None]
-    relative_to: str  # what 1e-6 of floats refers to: "value" or "sums"
+    relative_to: str  # what 1e-6 of floats refers to: "value", "sums" or "largest"
     optimized: bool  # compared with the kernels that LiteRT has by default
 
     @property

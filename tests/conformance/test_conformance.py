@@ -8,7 +8,7 @@ import pytest
 from harness.exporters import tflite
 from harness.formats import runtime_ops
 from harness.importers import load
-from harness.ops import infer_shapes, run_reference
+from harness.ops import infer_shapes, initial_state, run_reference
 from tests.conformance import cases  # noqa: F401 (registers the cases)
 from tests.conformance.check import DEVICES, build, check, difference, run_litert
 from tests.conformance.draw import CASES
@@ -46,9 +46,10 @@ def test_numpy_references_agree(case, tmp_path):
     model, content = build(case, list(range(FEW)))
     (tmp_path / "m.tflite").write_bytes(content)
     graph = infer_shapes(load(tmp_path / "m.tflite"))
+    state = initial_state(graph)
     for sample, theirs in enumerate(run_litert(case, model, content)):
         feeds = dict(zip(graph.inputs, (values[sample] for values in model.values), strict=True))
-        for ours, expected in zip(run_reference(graph, feeds).values(), theirs, strict=True):
+        for ours, expected in zip(run_reference(graph, feeds, state=state).values(), theirs, strict=True):
             assert (ours.shape, ours.dtype) == (expected.shape, expected.dtype)
             np.testing.assert_allclose(ours, expected, rtol=1e-5, atol=1e-5 * np.abs(expected).max(initial=1))
 
