@@ -142,7 +142,8 @@ class SshTransport:
 
     def close(self) -> None:
         if self._client is not None:
-            self._client.close()
+            with contextlib.suppress(EOFError, OSError, paramiko.SSHException):  # of a lost jump host
+                self._client.close()
         if self._jump is not None:
             self._jump.close()
         self._client = self._sftp = None
@@ -187,7 +188,8 @@ def register(address: SplitResult, options: dict[str, str], accept: Accept) -> d
     except ValueError as error:
         raise UsageError(f"'{address.geturl()}': {error}") from error
     if not host or address.password or address.path.strip("/") or address.query or address.fragment:
-        raise UsageError(f"'{address.geturl()}' is not of the form ssh://user@host:port")
+        shown = address.geturl().replace(f":{address.password}@", ":…@")  # a password is told to nobody
+        raise UsageError(f"'{shown}' is not of the form ssh://user@host:port")
     settings: dict[str, object] = {"host": host} | ({"user": address.username} if address.username else {})
     settings |= ({"port": port} if port else {}) | options
     at = read_address(Entry("new device", settings, devices.user_file()))

@@ -8,6 +8,7 @@ import pytest
 
 from harness import cache
 from tests.support.postgres import Server, server
+from tests.support.sshd import Sshd, running_sshd
 
 ROOT = Path(__file__).parent.parent
 
@@ -69,3 +70,10 @@ def where(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     if request.param == "sqlite":
         return str(tmp_path / "results.db")
     return request.getfixturevalue("postgres").new_database()
+
+
+@pytest.fixture(scope="session")
+def shared_sshd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sshd]:
+    """A real SSH server on loopback that no test may stop; skips where none is installed."""
+    with running_sshd(tmp_path_factory.mktemp("sshd")) as running:
+        yield running

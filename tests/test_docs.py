@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import re
 import runpy
 import shlex
@@ -74,3 +75,23 @@ def test_the_readmes_table_is_the_committed_result():
     """`python scripts/readme_table.py` writes it anew."""
     table = runpy.run_path(str(ROOT / "scripts" / "readme_table.py"))["table"]()
     assert (ROOT / "README.md").read_text(encoding="utf-8").split("```\n")[1] == f"{table}\n"
+
+
+FAULTS = (ROOT / "docs" / "faults.md").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("name", sorted(set(re.findall(r"`([^`\s]+\.py::\w+)`", FAULTS))))
+def test_tests_of_faults_exist(name):
+    path, _, function = name.partition("::")
+    defined = ast.parse((ROOT / "tests" / path).read_text(encoding="utf-8")).body
+    assert function in {node.name for node in defined if isinstance(node, ast.FunctionDef)}
+
+
+def test_every_fault_has_a_test():
+    rows = re.findall(r"^\| (.*?) \| (.*) \|$", FAULTS, re.M)[2:]
+    assert all("::test_" in tests for _, tests in rows)
+    matrix = ROOT.parent / "shared" / "faults.md"
+    if not matrix.is_file():
+        pytest.skip("needs the matrix of faults beside the repository")
+    wanted = re.findall(r"^\| (.*?) \|", matrix.read_text(encoding="utf-8"), re.M)[2:]
+    assert [fault for fault, _ in rows] == wanted

@@ -79,7 +79,7 @@ def test_every_variant_is_measured_on_every_device_and_stored(request_for, tmp_p
         assert cell.latency_ms.n >= SHORT.min_runs
         assert cell.samples == 10
         assert cell.emulated == (cell.device == "qemu")
-        assert (cell.instructions is None) == (cell.device == "local")
+        assert cell.instructions or cell.device == "local"  # which may forbid its counters
     assert "calibrated on 10 of the evaluation's samples" in outcome.notes[0]
     assert len(notes) == 2
     with Store.open(tmp_path / "results.db") as store:

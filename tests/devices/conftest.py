@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import shutil
+import subprocess
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
-from devices import Device, open_device
+from devices import Device, Entry, open_device, virtual_pi
+from devices.virtual_pi import VirtualPi
 from harness import compiler
 from harness.build import TARGETS
 from harness.errors import DeviceError
+from tests.support.sshd import free_port
 
 PROBE = Path(__file__).parent.parent / "support" / "probe.c"
 
@@ -43,3 +47,29 @@ def on_device(probe: Callable[[str], Path], fresh_cache: Path) -> Callable[[str]
         return device
 
     return opened
+
+
+@pytest.fixture(scope="session")
+def adb_server() -> Iterator[int]:
+    """The port of an adb server of the tests' own, which is ended with them."""
+    if not shutil.which("adb"):
+        pytest.skip("needs adb: apt-get install adb")
+    port = free_port()
+    yield port
+    subprocess.run(["adb", "-P", str(port), "kill-server"], check=False, capture_output=True)
+
+
+def virtual_pi_entry(**settings: object) -> Entry:
+    return Entry("pi", {"cpu": "cortex-a72"} | settings, Path("devices.toml"))
+
+
+@pytest.fixture(scope="session")
+def small(probe: Callable[[str], Path]) -> Iterator[VirtualPi]:
+    """A guest with little disk and memory and the look-alikes of a board, shared by all; with the probe."""
+    try:
+        device = virtual_pi.open(virtual_pi_entry(disk_mb=128, memory_mb=192, fake_pi=True))
+    except DeviceError as error:
+        pytest.skip(str(error))
+    device.push(probe("aarch64"), "probe")
+    yield device
+    device.close()

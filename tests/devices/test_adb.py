@@ -22,16 +22,6 @@ from tests.support.sshd import free_port
 FOLDER = "/data/local/tmp/quantbench"
 
 
-@pytest.fixture(scope="module")
-def server() -> Iterator[int]:
-    """The port of an adb server of the tests' own, which is ended with them."""
-    if not shutil.which("adb"):
-        pytest.skip("needs adb: apt-get install adb")
-    port = free_port()
-    yield port
-    subprocess.run(["adb", "-P", str(port), "kill-server"], check=False, capture_output=True)
-
-
 @pytest.fixture
 def phone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[AdbDevice]:
     monkeypatch.setattr(_remote, "PAUSE_S", 0.05)
@@ -45,9 +35,9 @@ Opened = Callable[..., RemoteDevice]
 
 
 @pytest.fixture
-def opened(phone: AdbDevice, server: int) -> Opened:
+def opened(phone: AdbDevice, adb_server: int) -> Opened:
     def open_it(**settings: object) -> RemoteDevice:
-        entry = {"transport": "adb", "serial": phone.serial, "server_port": server} | settings
+        entry = {"transport": "adb", "serial": phone.serial, "server_port": adb_server} | settings
         return adb.open(Entry("pixel", entry, Path("devices.toml")))
 
     return open_it
@@ -145,8 +135,8 @@ def test_reboot_in_a_run(device: RemoteDevice, phone: AdbDevice) -> None:
         device.run(["probe", "stubborn"], 60)
 
 
-def test_server_that_is_killed_in_a_run(device: RemoteDevice, server: int) -> None:
-    later(1.0, lambda: subprocess.run(["adb", "-P", str(server), "kill-server"], check=True))
+def test_server_that_is_killed_in_a_run(device: RemoteDevice, adb_server: int) -> None:
+    later(1.0, lambda: subprocess.run(["adb", "-P", str(adb_server), "kill-server"], check=True))
     with pytest.raises(ConnectionLost, match="the program was killed"):
         device.run(["probe", "stubborn"], 60)
     assert device.run(["probe", "exit", "0"], 20).exit_code == 0
@@ -209,7 +199,7 @@ def test_without_adb(opened: Opened, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_server_that_holds_the_device_is_named(
-    opened: Opened, server: int, monkeypatch: pytest.MonkeyPatch
+    opened: Opened, adb_server: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(adb, "USERS_SERVER_PORT", free_port())
     subprocess.run(["adb", "-P", str(adb.USERS_SERVER_PORT), "start-server"], check=True, capture_output=True)
@@ -221,9 +211,9 @@ def test_a_server_that_holds_the_device_is_named(
 
 
 def test_is_registered_by_its_serial(
-    phone: AdbDevice, server: int, tmp_path: Path, monkeypatch, capsys
+    phone: AdbDevice, adb_server: int, tmp_path: Path, monkeypatch, capsys
 ) -> None:
-    monkeypatch.setattr(adb, "SERVER_PORT", server)
+    monkeypatch.setattr(adb, "SERVER_PORT", adb_server)
     monkeypatch.setenv("BENCH_DEVICES", str(tmp_path / "devices.toml"))
     (tmp_path / "devices.toml").touch()
     assert main(["devices", "add", "pixel", f"adb://{phone.serial}"]) == 0

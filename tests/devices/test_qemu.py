@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from devices import Device, open_device, qemu
+from devices import Device, Entry, open_device, open_entry, qemu
 from harness.errors import DeviceError
 
 OpenDevice = Callable[[str], Device]
@@ -176,3 +176,15 @@ def test_plugin_declares_the_interface_that_this_qemu_takes(
     monkeypatch.setattr(qemu.compiler, "cc", compile_nothing)
     qemu._plugin(major)
     assert f"-DPLUGIN_VERSION={version}" in flags
+
+
+def test_instruction_that_the_processor_lacks(probe: Callable[[str], Path], fresh_cache: Path) -> None:
+    for cpu, signal in (("cortex-a53", "SIGILL"), ("cortex-a76", None)):
+        settings = {"transport": "qemu", "arch": "aarch64", "cpu": cpu}
+        try:
+            device = open_entry(Entry("board", settings, Path("devices.toml")))
+        except DeviceError as error:
+            pytest.skip(str(error))
+        device.push(probe("aarch64"), "probe")
+        result = device.run(["probe", "dotprod"], 30)
+        assert result.signal == signal

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import signal
 import threading
@@ -22,12 +23,6 @@ from tests.support.sshd import Sshd, new_key, running_sshd
 
 Open = Callable[..., RemoteDevice]
 SIZE = 300_000
-
-
-@pytest.fixture(scope="session")
-def shared_sshd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sshd]:
-    with running_sshd(tmp_path_factory.mktemp("sshd")) as server:
-        yield server
 
 
 @pytest.fixture
@@ -342,3 +337,20 @@ def test_server_that_says_nothing_is_given_up(
 def test_bad_entry_names_its_fault(opened: Open, shared_sshd: Sshd, settings: dict, said: str) -> None:
     with pytest.raises(UsageError, match=said):
         opened(shared_sshd, **settings)
+
+
+def test_device_behind_a_jump_host(
+    opened: Open, shared_sshd: Sshd, proxy: Proxy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gate = entry(shared_sshd, tmp_path, port=proxy.port).settings
+    lines = [f"{key} = {json.dumps(value)}" for key, value in ({"transport": "ssh"} | gate).items()]
+    (tmp_path / "devices.toml").write_text("[gate]\n" + "\n".join(lines) + "\n")
+    monkeypatch.setenv("BENCH_DEVICES", str(tmp_path / "devices.toml"))
+    before = proxy.sent
+    device = opened(shared_sshd, jump="gate")
+    assert device.info().arch == host_arch()
+    assert proxy.sent > before  # all of it went through the gate
+    proxy.cut()
+    with pytest.raises(ConnectionLost, match="the connection to .* was lost|cannot connect to"):
+        device.shell("echo")
+    assert device.shell("echo back").stdout == b"back\n"

@@ -5,32 +5,17 @@ from __future__ import annotations
 import hashlib
 import os
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from devices import Entry, ssh, virtual_pi
+from devices import ssh, virtual_pi
 from devices.virtual_pi import VirtualPi
 from harness import checkup, environment
 from harness.deploy import deploy
-from harness.errors import ConnectionLost, DeviceError, UsageError
-
-
-def entry(**settings: object) -> Entry:
-    return Entry("pi", {"cpu": "cortex-a72"} | settings, Path("devices.toml"))
-
-
-@pytest.fixture(scope="session")
-def small(probe: Callable[[str], Path]) -> Iterator[VirtualPi]:
-    """A guest with little disk and memory and the look-alikes of a board, shared by all; with the probe."""
-    try:
-        device = virtual_pi.open(entry(disk_mb=128, memory_mb=192, fake_pi=True))
-    except DeviceError as error:
-        pytest.skip(str(error))
-    device.push(probe("aarch64"), "probe")
-    yield device
-    device.close()
+from harness.errors import ConnectionLost, DeadlineError, DeviceError, UsageError
+from tests.devices.conftest import virtual_pi_entry as entry
 
 
 @pytest.fixture
@@ -124,6 +109,22 @@ def test_short_silence_of_the_machine_is_waited_for(small: VirtualPi, tmp_path: 
     small.push(tmp_path / "file", "file")
     timer.join()
     assert small.has("file", hashlib.sha256((tmp_path / "file").read_bytes()).hexdigest())
+
+
+@pytest.mark.slow
+def test_clock_that_jumps_ends_nothing_early(probe: Callable[[str], Path]) -> None:
+    device = virtual_pi.open(entry(user="root", disk_mb=128))
+    try:
+        device.push(probe("aarch64"), "probe")
+        for date in ("2001-01-01 00:00:00", "2037-01-01 00:00:00"):
+            timer = later(1, lambda date=date: device.shell(f"date -s '{date}'"))
+            assert 2.5 < device.run(["probe", "nap", "3"], 60).wall_s < 40
+            timer.join()
+            with pytest.raises(DeadlineError, match="was still running after 3 s"):
+                device.run(["probe", "stubborn"], 3)
+        assert abs(int(device.info().facts["clock_offset_s"])) > 86400  # which `check` reports
+    finally:
+        device.close()
 
 
 @pytest.mark.slow

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
+import sys
 import zlib
 from pathlib import Path
 
@@ -12,6 +14,7 @@ import pytest
 from harness import pack
 from harness.formats import align, constants, record
 from harness.graph import Graph, Node, Quantization, Tensor
+from harness.measure import SWITCHES_PER_S
 from harness.ops import infer_shapes, run_reference
 from tests.support import runner
 from tests.support.graphs import Builder
@@ -187,6 +190,20 @@ def test_latency_stops_at_the_cap(model):
     limits = ("--min-runs", 1000000000, "--min-ms", 0, "--max-ms", 30, "--warmup-ms", 0)
     outcome = runner.run("latency", "--model", model, *limits, timeout=20)
     assert outcome.exit_code == 0
+
+
+def test_other_programs_on_its_core_are_counted(model):
+    core = min(os.sched_getaffinity(0))
+    burner = subprocess.Popen([sys.executable, "-c", "while True: pass"])
+    try:
+        os.sched_setaffinity(burner.pid, {core})
+        lasting = ("--min-runs", 5, "--min-ms", 500, "--max-ms", 60000, "--warmup-ms", 0)
+        said = runner.run("latency", "--model", model, "--core", core, *lasting)
+    finally:
+        burner.kill()
+        burner.wait()
+    (usage,) = said.named("usage")
+    assert usage["involuntary_switches"] > SWITCHES_PER_S * 0.5
 
 
 def test_latency_without_pinning(model):

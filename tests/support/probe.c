@@ -53,6 +53,12 @@ int main(int argc, char **argv) {
             volatile char *page = malloc(1 << 12);
             *page = 1;
         }
+    } else if (!strcmp(mode, "nap")) {
+        sleep((unsigned)number);
+#if defined __aarch64__
+    } else if (!strcmp(mode, "dotprod")) { /* sdot v0.4s, v1.16b, v2.16b: from ARMv8.2 on */
+        __asm__ volatile(".inst 0x4e829420" ::: "v0");
+#endif
     } else if (!strcmp(mode, "drip")) { /* alive, but only just */
         for (;;) {
             write(1, ".", 1);
