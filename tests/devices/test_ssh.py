@@ -297,8 +297,8 @@ def test_host_key_that_changed_is_refused_before_any_credential(opened: Open, ss
     with pytest.raises(DeviceError, match="device 'pi': .* has another host key"):
         opened(sshd, host_key=pinned)
     log = sshd.log.read_text()
-    assert "publickey" not in log
-    assert sshd.user not in log.replace(str(sshd.folder), "")
+    for word in ("publickey", "authenticating user", "Failed", "Accepted"):  # what names a user once it is sent
+        assert word not in log
     device.close()
 
 

@@ -107,7 +107,7 @@ def test_damaged_files_are_refused_or_run(count, tmp_path, limited):
         (lambda b, x: b.node("Add", x, b.node("Range", *ends(b, 0, 2**40, 1))), "constant of"),
         (lambda b, x: b.node("Add", x, b.node("Expand", *wide(b))), "constant of"),
         (lambda b, x: many(b, x), "too much memory"),
-        (lambda b, x: b.node("Pad", x, b.const(np.array([0, 2**30, 0, 2**30]))), "impossible shape"),
+        (lambda b, x: b.node("Pad", x, b.const(np.array([0, 2**30, 0, 2**30]))), "more values than a tensor"),
     ],
 )
 def test_a_few_bytes_do_not_take_all_the_memory(build, problem, tmp_path, limited):
