@@ -1,5 +1,5 @@
 #!/bin/sh
-# What the controller runs on a device; devices/_remote.py sends it there under the hash of its content.
+# What the controller runs on a device; devices/_shell.py sends it there under the hash of its content.
 # Only what Debian, busybox and Android's toybox all have: sh, env, setsid, sleep, grep, df, od, tr, uname.
 #
 #   run TOKEN WALL_S LOST_S [NAME=VALUE…] PROGRAM [ARGUMENT…]

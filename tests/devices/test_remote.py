@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from devices import _remote
+from devices import _remote, _shell
 from devices._remote import RemoteDevice
 from devices._transport import Stream
 from harness.compiler import host_arch
@@ -65,7 +65,7 @@ def start(remote: Remote, wall_s: int, lost_s: int, *argv: str) -> subprocess.Po
     """`remote.sh run` as a controller starts it, that then does nothing more."""
     device, transport = remote
     words = ["sh", device._script, "run", "token", str(wall_s), str(lost_s), *argv]
-    process = transport.start(_remote._line(*words))
+    process = transport.start(_shell.line(*words))
     pids = transport.folder / device.folder / "pids"
     while not pids.exists() or pids.read_text().count("\n") < 2:
         time.sleep(0.01)
@@ -223,7 +223,7 @@ def test_script_that_was_changed_on_the_device_is_sent_again(simple: Remote) -> 
     script = transport.folder / device._script
     script.write_text("echo not the script")
     again = RemoteDevice("board", "shell", transport, "work")
-    assert script.read_bytes() == _remote.SCRIPT.read_bytes()
+    assert script.read_bytes() == _shell.SCRIPT.read_bytes()
     assert again.info().facts["kernel"]
 
 
