@@ -12,6 +12,7 @@ import pytest
 import devices
 from harness import build, lease
 from harness.deploy import deploy
+from harness.environment import held_governor
 from harness.errors import DeviceError, TrialError
 from harness.runner_output import new_nonce, read_info
 
@@ -80,6 +81,19 @@ def test_a_stale_owner_is_fenced_off(device, runner, monkeypatch):
         with pytest.raises(DeviceError, match="lease lost to"):
             info(stale, runner)
     assert grants.ask("renew", "another").granted == "yes"  # leaving did not release the new owner's lease
+
+
+def test_who_lost_the_lease_leaves_the_governor_to_its_next_owner(device, runner, monkeypatch):
+    asked = []
+    monkeypatch.setattr(device, "hold_governor", lambda: asked.append("hold"))
+    monkeypatch.setattr(device, "restore_governor", lambda: asked.append("restore"))
+    with lease.held(device, runner) as first, held_governor(first):
+        (device.folder / lease.FILE).unlink()  # as `bench devices unlock --force` elsewhere does
+        with lease.held(device, runner) as second, held_governor(second):
+            first.renew()
+            first.restore_governor()
+            assert asked == ["hold", "hold"]
+    assert asked == ["hold", "hold", "restore"]
 
 
 def test_a_reservation_lets_in_who_knows_it(device, runner):

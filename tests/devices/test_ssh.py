@@ -297,7 +297,7 @@ def test_host_key_that_changed_is_refused_before_any_credential(opened: Open, ss
     with pytest.raises(DeviceError, match="device 'pi': .* has another host key"):
         opened(sshd, host_key=pinned)
     log = sshd.log.read_text()
-    for word in ("publickey", "authenticating user", "Failed", "Accepted"):  # what names a user once it is sent
+    for word in ("publickey", "authenticating user", "Failed", "Accepted"):  # that name a user
         assert word not in log
     device.close()
 
