@@ -54,12 +54,12 @@ class _Writer:
     def file(self) -> bytes:
         codes = list(dict.fromkeys(self._op(node).builtin for node in self.graph.nodes))
         versions = {entry.builtin: entry.version for entry in FORMS.values()}
-        tensors = [self._tensor(self.graph.tensors[name]) for name in self.names]
+        self.tensors = [self._tensor(self.graph.tensors[name]) for name in self.names]
         operators = [self._operator(node, codes) for node in self.graph.nodes]
         subgraph = self._table(
             "SubGraph",
             Name=self.builder.CreateString(self.graph.name),
-            Tensors=self._offsets(tensors),
+            Tensors=self._offsets(self.tensors),
             Inputs=self._ints(self.index[n] for n in self.graph.inputs),
             Outputs=self._ints(self.index[n] for n in self.graph.outputs),
             Operators=self._offsets(operators),
@@ -92,10 +92,20 @@ class _Writer:
             "Inputs": self._ints(self.index[n] for n in node.inputs),
             "Outputs": self._ints(self.index[n] for n in node.outputs),
         }
+        if node.op == "UnidirectionalSequenceLstm" and self.graph.tensors[node.outputs[0]].quant is not None:
+            fields["Intermediates"] = self._ints(self._intermediates(node))
         if entry.options:
             fields["BuiltinOptionsType"] = getattr(tflite.BuiltinOptions, entry.options)
             fields["BuiltinOptions"] = self._table(entry.options, **entry.fill(self.graph, node))
         return self._table("Operator", **fields)
+
+    def _intermediates(self, node: Node) -> range:
+        """Adds the tensors that an int8 LSTM has for the quantizations of its gates and of o·act(c)."""
+        first, out = len(self.tensors), self.graph.tensors[node.outputs[0]]
+        for i in range(5):
+            like = Tensor(f"{node.name}/intermediate{i}", (), out.dtype, None, out.quant)
+            self.tensors.append(self._tensor(like))
+        return range(first, first + 5)
 
     def _tensor(self, tensor: Tensor) -> int:
         if str(tensor.dtype) not in _TYPES:

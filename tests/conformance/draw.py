@@ -201,8 +201,9 @@ class Draw:
         outputs: list[int],
         kind: str | None = None,
         version: int = 1,
+        intermediates: list[int] | None = None,
         **options: object,
     ) -> None:
         """The operator; `options` are the fields of the schema's options table `kind`."""
         self.model.versions[op] = max(version, self.model.versions.get(op, 1))
-        self.model.file.operator(op, inputs, outputs, kind, options)
+        self.model.file.operator(op, inputs, outputs, kind, options, intermediates)

@@ -60,7 +60,13 @@ class ModelFile:
         return len(self.tensors) - 1
 
     def operator(
-        self, op: str, inputs: list[int], outputs: list[int], kind: str | None, options: dict
+        self,
+        op: str,
+        inputs: list[int],
+        outputs: list[int],
+        kind: str | None,
+        options: dict,
+        intermediates: list[int] | None = None,
     ) -> None:
         """Adds an operator; `options` are fields of the options table `kind`, lists of ints among them."""
         if op not in self.codes:
@@ -70,6 +76,8 @@ class ModelFile:
             "Inputs": self._vector(inputs, np.int32),
             "Outputs": self._vector(outputs, np.int32),
         }
+        if intermediates is not None:
+            fields["Intermediates"] = self._vector(intermediates, np.int32)
         if kind is not None:
             vectors = {
                 name: self._vector(value, np.int32)

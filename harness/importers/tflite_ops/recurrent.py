@@ -57,12 +57,26 @@ def sequence_lstm(operator: Operator) -> Translation:
         raise operator.error("has diagonal recurrent weights, which are not supported")
     if options.FusedActivationFunction() == tflite.ActivationFunctionType.NONE:
         raise operator.error("has no activation: TFLite's kernel then reads what it never wrote")
+    if operator.graph.tensors[operator.outputs[0]].quant is not None:
+        _check_hidden(operator)
     attrs = {
         "time_major": options.TimeMajor(),
         "cell_clip": options.CellClip(),
         "projection_clip": options.ProjClip(),
     }
     return "UnidirectionalSequenceLstm", _inputs(operator, 20, 24), _cell(operator, options) | attrs
+
+
+def _check_hidden(operator: Operator) -> None:
+    """The last of an int8 LSTM's five intermediates gives the quantization of o·act(c), which without a
+    projection is the output.
+    """
+    names, indices = list(operator.graph.tensors), operator.record.IntermediatesAsNumpy()
+    if isinstance(indices, int) or len(indices) != 5 or not 0 <= indices[4] < len(names):
+        raise operator.error("is int8 and lacks its five intermediate tensors")
+    hidden, out = (operator.graph.tensors[name].quant for name in (names[indices[4]], operator.outputs[0]))
+    if hidden is None or (hidden.scale[0], hidden.zero_point[0]) != (out.scale[0], out.zero_point[0]):
+        raise operator.error("quantizes o·act(c) otherwise than its output, which is not supported")
 
 
 def embedding_lookup(operator: Operator) -> Translation:

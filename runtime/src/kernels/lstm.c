@@ -1,4 +1,4 @@
-/* UnidirectionalSequenceLstm: long short-term memory (Hochreiter & Schmidhuber 1997), as TFLite has it.
+/* UnidirectionalSequenceLstm: long short-term memory (Hochreiter & Schmidhuber 1997), as TFLite has it; int8: lstm_s8.c.
  *
  *     i, f, o = σ(W·x + R·h [+ P∘c] + bias),  g = act(W·x + R·h + bias)     each with weights of its own
  *     c ← clip(f∘c + i∘g);  y = h ← o∘act(c), or clip(W_p·(o∘act(c)) + bias_p) with a projection
@@ -17,6 +17,7 @@
 #include <string.h>
 
 #include "checks.h"
+#include "lstm_s8.h"
 #include "recurrent.h"
 
 enum { INPUT, FORGET, CANDIDATE, OUTPUT, GATES };
@@ -208,6 +209,7 @@ static bool begin(qb_builder *builder, const qb_step *step, lstm *op)
 
 bool qb_prepare_UNIDIRECTIONAL_SEQUENCE_LSTM(qb_builder *builder, qb_step *step)
 {
+    if (step->node->arithmetic == QB_ARITH_INT8) return qb_prepare_lstm_s8(builder, step);
     lstm *op = qb_alloc(builder, sizeof *op);
     if (op == NULL || !begin(builder, step, op) || !read_gates(builder, step, op) || !read_states(builder, step, op) ||
         !read_projection(builder, step, op)) {

@@ -160,3 +160,31 @@ def sequence_lstm(draw: Draw) -> None:
     options = cell(draw, (1, 2, 3, TANH, TANH, TANH)) | clips | {"TimeMajor": time_major}
     kind = "UnidirectionalSequenceLSTMOptions"
     draw.operator("UNIDIRECTIONAL_SEQUENCE_LSTM", inputs, [real(draw)], kind, 3, **options)
+
+
+@case("UNIDIRECTIONAL_SEQUENCE_LSTM", "int8")
+def sequence_lstm_int8(draw: Draw) -> None:
+    batch, time_major, rows = sequence(draw)
+    depth, cells = draw.integer(1, 20), draw.integer(1, 12)
+    gates = [draw.chance(0.7), True, True, True]
+    hidden = draw.quant(0.004, 0.02)
+
+    def matrix(columns: int) -> int:
+        quant = Quantization(draw.rng.uniform(0.002, 0.02), 0)
+        return draw.const(draw.rng.integers(-127, 128, (cells, columns)), np.int8, quant)
+
+    def bias() -> int:
+        return draw.const(draw.rng.integers(-5000, 5000, cells))
+
+    inputs = [draw.input((*rows, depth), np.int8, draw.quant(0.005, 0.03))]
+    inputs += [matrix(depth) if gate else OMITTED for gate in gates]
+    inputs += [matrix(cells) if gate else OMITTED for gate in gates]
+    inputs += [OMITTED] * 3 + [bias() if gate else OMITTED for gate in gates] + [OMITTED] * 2
+    inputs.append(draw.variable((batch, cells), np.int8, hidden))
+    scale = Quantization(2.0 ** -draw.integer(9, 15), 0)
+    inputs += [draw.variable((batch, cells), np.int16, scale), *[OMITTED] * 4]
+    between = [draw.between((), np.int8, hidden) for _ in range(5)]
+    options = {"FusedActivationFunction": TANH, "TimeMajor": time_major, "CellClip": draw.choice((0.0, 0.9))}
+    kind = "UnidirectionalSequenceLSTMOptions"
+    outputs = [draw.output(np.int8, hidden)]
+    draw.operator("UNIDIRECTIONAL_SEQUENCE_LSTM", inputs, outputs, kind, 3, between, **options)
