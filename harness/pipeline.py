@@ -78,7 +78,7 @@ def run(request: Request, progress: Progress, note: Callable[[str], None]) -> Ou
             cells = dict(earlier.cells)
 
             def measured(name: str) -> Iterator[Measurement]:
-                with leased(name, opened[name], request.wait_s, progress) as held:
+                with leased(name, opened[name], request.wait_s, progress, note) as held:
                     for job in prepared:
                         yield from _trial(name, held, job, request.settings, earlier, progress, note)
 
@@ -133,14 +133,22 @@ def _prepare(request: Request, model: str, folder: Path, progress: Progress) -> 
 
 
 @contextmanager
-def leased(name: str, device: Device, wait_s: float, progress: Progress) -> Iterator[Device]:
+def leased(
+    name: str,
+    device: Device,
+    wait_s: float,
+    progress: Progress,
+    note: Callable[[str], None] = lambda text: None,
+) -> Iterator[Device]:
     """The device under its lease, its governor held. The runner grants leases: it is sent first and alone."""
     runner = build.runner(device.info().arch, lambda text: progress(text, 0, 0))
-    there = deploy(device, runner).runner
+    there = deploy(device, runner)
+    if there.sent_bytes:
+        note(f"{name}: runner: {there.sent_bytes:,} bytes sent")
     reservation = lease.own_reservation(name)
     with (
         lease.held(
-            device, there, wait_s, lambda text: progress(f"{name}: {text}", 0, 0), reservation
+            device, there.runner, wait_s, lambda text: progress(f"{name}: {text}", 0, 0), reservation
         ) as owned,
         held_governor(owned),
     ):
