@@ -2,8 +2,9 @@
 
     python -m tests.conformance.fuzz_loader [--seconds 600]
 
-The seeds are one model file per op and arithmetic of the conformance suite. Needs Debian's clang, whose runtime
-has libFuzzer. Exit code 1 where something was found; the input that does it is kept beside the program.
+The seeds are one model file per op and arithmetic of the conformance suite. Needs Debian's clang, whose
+runtime has libFuzzer. Exit code 1 where something was found; the input that does it is kept beside the
+program.
 """
 
 from __future__ import annotations
