@@ -72,6 +72,51 @@ def test_extreme_values_do_not_overflow(value, weight, arch, isa, tmp_path):
     assert np.array_equal(actual[0], expected[0])
 
 
+def nearly_dead_graph(seed: int) -> tuple[Graph, list[np.ndarray]]:
+    """Convolutions with channels of next to no weights, whose scale is tiny and whose bias is about 2^30."""
+    rng = np.random.default_rng(seed)
+    channels, graph = 21, Graph("nearly_dead")
+    graph.tensors["x"] = Tensor("x", (1, 6, 5, channels), S8, None, Quantization(0.02, 3))
+    graph.inputs = ["x"]
+    for op, shape, axis in (
+        ("Conv2D", (channels, 1, 1, channels), 0),
+        ("Conv2D", (channels, 3, 3, channels), 0),
+        ("DepthwiseConv2D", (1, 3, 3, channels), 3),
+    ):
+        name = f"{op}{shape[1]}"
+        scale = rng.uniform(0.001, 0.1, channels).astype(np.float32)
+        bias = rng.integers(-9999, 9999, channels).astype(np.int32)
+        dead = rng.choice(channels, 9, replace=False)
+        scale[dead] = 10.0 ** rng.uniform(-9, -7, 9)
+        bias[dead] = rng.choice([-1, 1], 9) * rng.integers(2**30 - 2**20, 2**30 + 1, 9)
+        zeros = np.zeros(channels)
+        weights = graph.add_const(
+            f"{name}/w", rng.integers(-127, 128, shape, np.int8), Quantization(scale, zeros, axis)
+        )
+        biases = graph.add_const(f"{name}/b", bias, Quantization(scale * np.float32(0.02), zeros, 0))
+        graph.tensors[name] = Tensor(name, None, S8, None, Quantization(0.05, -7))
+        attrs = {"strides": (1, 1), "padding": "SAME"} | ({"multiplier": 1} if axis == 3 else {})
+        graph.nodes.append(Node(op, name, ["x", weights, biases], [name], attrs))
+        graph.outputs.append(name)
+    inputs = [rng.integers(-128, 128, (1, 6, 5, channels), np.int8)]
+    return infer_shapes(graph.verify()), inputs
+
+
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize(("arch", "isa"), VARIANTS)
+def test_channels_of_next_to_no_weights_leave_their_layer_fast(seed, arch, isa, tmp_path):
+    skip_unless_it_runs(arch, isa)
+    graph, inputs = nearly_dead_graph(seed)
+    expected = Reference(tflite.write(graph)).run(*inputs)
+    actual = runner.predict(graph, inputs, tmp_path, arch=arch, isa=isa)
+    for ours, theirs in zip(actual, expected, strict=True):
+        assert np.array_equal(ours, theirs)
+    nodes = runner.run("profile", "--model", tmp_path / "model.qbm", "--runs", 1, arch=arch, isa=isa).named(
+        "node"
+    )
+    assert not [node["kernel"] for node in nodes if node["kernel"].endswith("_reference")]
+
+
 def test_sums_that_could_overflow_are_refused(tmp_path):
     graph, _ = extreme_graph(70_000, 127, 127)
     pack.write(graph, tmp_path / "model.qbm")

@@ -256,9 +256,12 @@ bool qb_linear_window(qb_builder *builder, const qb_step *step, qb_linear_shape 
 
 bool qb_linear_has_headroom(const qb_linear *op)
 {
-    int left = 0;
+    int left = 0, right = 0;
     for (int32_t c = 0; op->factors != NULL && c < op->shape.out_c; c++) {
-        if (op->factors[c].shift > left) left = op->factors[c].shift;
+        const int shift = op->factors[c].shift;
+        if (shift > left) left = shift;
+        if (-shift > right) right = -shift;
     }
-    return (int64_t)op->largest_sum << left < INT64_C(1) << 30;
+    const int64_t half = right > 0 ? INT64_C(1) << (right - 1) : 0;
+    return ((int64_t)op->largest_sum << left) + half < INT64_C(1) << 31;
 }

@@ -11,27 +11,27 @@
 /* The requantization of eight channels in registers. Odd lanes of 64-bit products are apart from even ones. */
 typedef struct qb_requant_avx2 {
     __m256i even, odd;             /* multipliers */
-    __m256i even_nudge, odd_nudge; /* what both roundings add to the doubled product */
-    __m256i left;                  /* shift before the product, and 1 for the doubling */
+    __m256i even_nudge, odd_nudge; /* what both roundings add to the product */
+    __m256i left;                  /* shift before the product */
     __m256i right;
     __m256i shifted; /* all ones where right > 0 */
 } qb_requant_avx2;
 
 /* Both roundings of qb_multiply add before they shift: 2^30 to the product, which leaves 31 bits, then 2^(right − 1)
- * to what remains. With headroom their sum is added once, to the doubled product: 2^31 + 2^(right − 1) · 2^32. */
+ * to what remains. With headroom their sum is added once, to the product: 2^30 + 2^(right − 1) · 2^31. */
 static inline qb_requant_avx2 qb_requant_load_avx2(const qb_requant *q, size_t c)
 {
     const __m256i one = _mm256_set1_epi32(1), zero = _mm256_setzero_si256();
     const __m256i right = _mm256_loadu_si256((const __m256i *)(q->right + c));
     const __m256i half = _mm256_srli_epi32(_mm256_sllv_epi32(one, right), 1);
-    const __m256i nudge = _mm256_set1_epi32(INT32_MIN);
+    const __m256i nudge = _mm256_set1_epi64x(INT64_C(1) << 30), low = _mm256_set1_epi64x(UINT32_MAX);
     const __m256i even = _mm256_loadu_si256((const __m256i *)(q->multiplier + c));
     return (qb_requant_avx2){
         .even = even,
         .odd = _mm256_srli_epi64(even, 32),
-        .even_nudge = _mm256_blend_epi32(nudge, _mm256_slli_epi64(half, 32), 0xAA),
-        .odd_nudge = _mm256_blend_epi32(nudge, half, 0xAA),
-        .left = _mm256_add_epi32(_mm256_loadu_si256((const __m256i *)(q->left + c)), one),
+        .even_nudge = _mm256_add_epi64(nudge, _mm256_slli_epi64(_mm256_and_si256(half, low), 31)),
+        .odd_nudge = _mm256_add_epi64(nudge, _mm256_slli_epi64(_mm256_srli_epi64(half, 32), 31)),
+        .left = _mm256_loadu_si256((const __m256i *)(q->left + c)),
         .right = right,
         .shifted = _mm256_cmpgt_epi32(right, zero),
     };
@@ -40,11 +40,11 @@ static inline qb_requant_avx2 qb_requant_load_avx2(const qb_requant *q, size_t c
 /* qb_multiply for eight sums. */
 static inline __m256i qb_multiply_avx2(__m256i sum, const qb_requant_avx2 *r)
 {
-    const __m256i doubled = _mm256_sllv_epi32(sum, r->left);
-    const __m256i even = _mm256_add_epi64(_mm256_mul_epi32(doubled, r->even), r->even_nudge);
+    const __m256i shifted = _mm256_sllv_epi32(sum, r->left);
+    const __m256i even = _mm256_add_epi64(_mm256_mul_epi32(shifted, r->even), r->even_nudge);
     const __m256i odd =
-        _mm256_add_epi64(_mm256_mul_epi32(_mm256_srli_epi64(doubled, 32), r->odd), r->odd_nudge);
-    const __m256i high = _mm256_blend_epi32(_mm256_srli_epi64(even, 32), odd, 0xAA);
+        _mm256_add_epi64(_mm256_mul_epi32(_mm256_srli_epi64(shifted, 32), r->odd), r->odd_nudge);
+    const __m256i high = _mm256_blend_epi32(_mm256_srli_epi64(even, 31), _mm256_slli_epi64(odd, 1), 0xAA);
     /* halves go away from zero: one less before the shift of a negative value */
     const __m256i away = _mm256_add_epi32(high, _mm256_and_si256(_mm256_srai_epi32(sum, 31), r->shifted));
     return _mm256_srav_epi32(away, r->right);

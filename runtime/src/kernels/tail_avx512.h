@@ -17,8 +17,8 @@ static inline __mmask16 qb_lanes_avx512(size_t width)
 /* The requantization of sixteen channels in registers. Odd lanes of 64-bit products are apart from even ones. */
 typedef struct qb_requant_avx512 {
     __m512i even, odd;               /* multipliers */
-    __m512i even_nudge, odd_nudge;   /* what both roundings add to the doubled product */
-    __m512i left;                    /* shift before the product, and 1 for the doubling */
+    __m512i even_nudge, odd_nudge;   /* what both roundings add to the product */
+    __m512i left;                    /* shift before the product */
     __m512i right;
     __mmask16 shifted;               /* right > 0 */
     __m512i zero;
@@ -26,19 +26,20 @@ typedef struct qb_requant_avx512 {
 } qb_requant_avx512;
 
 /* Both roundings of qb_multiply add before they shift: 2^30 to the product, which leaves 31 bits, then 2^(right − 1)
- * to what remains. With headroom their sum is added once, to the doubled product: 2^31 + 2^(right − 1) · 2^32. */
+ * to what remains. With headroom their sum is added once, to the product: 2^30 + 2^(right − 1) · 2^31. */
 static inline qb_requant_avx512 qb_requant_load_avx512(const qb_requant *q, size_t c)
 {
     const __m512i one = _mm512_set1_epi32(1), right = _mm512_loadu_si512(q->right + c);
     const __mmask16 shifted = _mm512_test_epi32_mask(right, right);
     const __m512i half = _mm512_maskz_sllv_epi32(shifted, one, _mm512_sub_epi32(right, one));
-    const __m512i nudge = _mm512_set1_epi32(INT32_MIN), even = _mm512_loadu_si512(q->multiplier + c);
+    const __m512i nudge = _mm512_set1_epi64(INT64_C(1) << 30), even = _mm512_loadu_si512(q->multiplier + c);
+    const __m512i low = _mm512_maskz_mov_epi32(0x5555, half), odd = _mm512_srli_epi64(half, 32);
     return (qb_requant_avx512){
         .even = even,
         .odd = _mm512_srli_epi64(even, 32),
-        .even_nudge = _mm512_mask_shuffle_epi32(nudge, 0xAAAA, half, _MM_PERM_CCAA),
-        .odd_nudge = _mm512_mask_mov_epi32(nudge, 0xAAAA, half),
-        .left = _mm512_add_epi32(_mm512_loadu_si512(q->left + c), one),
+        .even_nudge = _mm512_add_epi64(nudge, _mm512_slli_epi64(low, 31)),
+        .odd_nudge = _mm512_add_epi64(nudge, _mm512_slli_epi64(odd, 31)),
+        .left = _mm512_loadu_si512(q->left + c),
         .right = right,
         .shifted = shifted,
         .zero = _mm512_set1_epi32(q->zero),
@@ -50,11 +51,12 @@ static inline qb_requant_avx512 qb_requant_load_avx512(const qb_requant *q, size
 /* Sixteen sums to int8. */
 static inline __m128i qb_requantize_avx512(__m512i sum, const qb_requant_avx512 *r)
 {
-    const __m512i doubled = _mm512_sllv_epi32(sum, r->left);
-    const __m512i even = _mm512_add_epi64(_mm512_mul_epi32(doubled, r->even), r->even_nudge);
+    const __m512i shifted = _mm512_sllv_epi32(sum, r->left);
+    const __m512i even = _mm512_add_epi64(_mm512_mul_epi32(shifted, r->even), r->even_nudge);
     const __m512i odd =
-        _mm512_add_epi64(_mm512_mul_epi32(_mm512_srli_epi64(doubled, 32), r->odd), r->odd_nudge);
-    const __m512i high = _mm512_mask_shuffle_epi32(odd, 0x5555, even, _MM_PERM_DDBB);
+        _mm512_add_epi64(_mm512_mul_epi32(_mm512_srli_epi64(shifted, 32), r->odd), r->odd_nudge);
+    const __m512i high =
+        _mm512_mask_mov_epi32(_mm512_slli_epi64(odd, 1), 0x5555, _mm512_srli_epi64(even, 31));
     /* halves go away from zero: one less before the shift of a negative value */
     const __m512i away = _mm512_mask_add_epi32(high, r->shifted, high, _mm512_srai_epi32(sum, 31));
     const __m512i scaled = _mm512_add_epi32(_mm512_srav_epi32(away, r->right), r->zero);
