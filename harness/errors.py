@@ -3,6 +3,10 @@
 import difflib
 from collections.abc import Iterable
 
+from harness.text import clean
+
+LONGEST_MESSAGE = 2000
+
 
 class BenchError(Exception):
     """Base of every expected failure. The message names the thing, what is wrong and what to do."""
@@ -15,7 +19,13 @@ class UsageError(BenchError):
 
 
 class FormatError(BenchError):
-    """A model, dataset or result file is damaged, hostile or uses something unsupported."""
+    """A model, dataset or result file is damaged, hostile or uses something unsupported.
+
+    The message is one line, whatever names the file holds.
+    """
+
+    def __init__(self, message: str) -> None:
+        super().__init__(clean(message, LONGEST_MESSAGE))
 
 
 class DeviceError(BenchError):

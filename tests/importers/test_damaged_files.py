@@ -95,3 +95,7 @@ def test_changed_files_are_refused_or_run(name, share, tmp_path):
         assert "\n" not in told
         refused += bool(told)
     assert count // 5 < refused < count  # neither all refused nor nothing checked
+
+
+def test_names_from_a_file_do_not_break_the_line():
+    assert str(FormatError("node 'conv2\n\x1b[31m' is missing")) == r"node 'conv2\n\x1b[31m' is missing"
