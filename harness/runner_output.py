@@ -91,6 +91,13 @@ def _one(events: list[Event], kind: type):
     return found[0]
 
 
+def _read_only(result: RunResult, nonce: str, mode: str, kind: type):
+    """An output that is one event of this kind."""
+    _, events = read(result, nonce, mode)
+    _exactly(events, kind)
+    return _one(events, kind)
+
+
 def read_latency(result: RunResult, nonce: str) -> tuple[Start, Cold, Warmup, Usage, np.ndarray]:
     """A `latency` output; the array holds every timed run in order, int64 (n,) nanoseconds, n ≥ 1."""
     start, events = read(result, nonce, "latency")
@@ -151,30 +158,22 @@ def read_profile(result: RunResult, nonce: str) -> list[NodeTime]:
 
 def read_bandwidth(result: RunResult, nonce: str) -> Bandwidth:
     """A `bandwidth` output."""
-    _, events = read(result, nonce, "bandwidth")
-    _exactly(events, Bandwidth)
-    return _one(events, Bandwidth)
+    return _read_only(result, nonce, "bandwidth", Bandwidth)
 
 
 def read_counters(result: RunResult, nonce: str) -> Counters:
     """A `counters` output."""
-    _, events = read(result, nonce, "counters")
-    _exactly(events, Counters)
-    return _one(events, Counters)
+    return _read_only(result, nonce, "counters", Counters)
 
 
 def read_info(result: RunResult, nonce: str) -> Info:
     """An `info` output."""
-    _, events = read(result, nonce, "info")
-    _exactly(events, Info)
-    return _one(events, Info)
+    return _read_only(result, nonce, "info", Info)
 
 
 def read_lease(result: RunResult, nonce: str) -> LeaseAnswer:
     """A `lease` output."""
-    _, events = read(result, nonce, "lease")
-    _exactly(events, LeaseAnswer)
-    return _one(events, LeaseAnswer)
+    return _read_only(result, nonce, "lease", LeaseAnswer)
 
 
 def read_ranges(
