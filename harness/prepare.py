@@ -12,17 +12,17 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
-from harness import calibration, datasets
+from harness import datasets
+from harness.calibration import Calibration
 from harness.datasets import Dataset
 from harness.deploy import Depot
 from harness.errors import UsageError
 from harness.graph import Graph
 from harness.pack import pack
-from harness.passes import dequantize_weights, turn_inputs
 from harness.results import EvaluationSet, Shard, Variant
 from harness.sources import PREPROCESS_HELP, Source
 from harness.trial import Progress
-from harness.variants import Ranges, VariantKind, kinds_of
+from harness.variants import VariantKind, kinds_of
 
 CALIBRATION_SAMPLES = 100
 SHARD_BYTES = 64 << 20  # of the evaluation's data: what a device has to have room for
@@ -59,53 +59,56 @@ def prepare(
     """
     kinds = kinds_of(source, variants)
     opened = open_dataset(source, dataset, samples)
-    notes = []
-
-    def observed() -> Ranges:
-        ranges, note = _calibrate(source.trial_graph, source.name, opened, work, progress)
-        notes.extend(note)
-        return ranges
-
+    calibration = _calibration(source.name, opened, kinds, work, progress)
     files = {}
-    for name, graph in _variant_graphs(source.trial_graph, kinds, observed):
-        path, variant = _write(graph, name, kinds[name].arithmetic, work / f"{source.name}-{name}.qbm")
+    for name, kind in kinds.items():
+        graph = kind.make(source.trial_graph, calibration)
+        path, variant = _write(graph, name, kind.arithmetic, work / f"{source.name}-{name}.qbm")
         files[path] = variant
+    notes = _calibration_notes(source.name, calibration)
     evaluation, shards = _write_evaluation(opened, work, source.name, progress)
-    return Prepared(source.name, files, evaluation, shards, tuple(notes))
+    return Prepared(source.name, files, evaluation, shards, notes)
 
 
 def variant_graph(source: Source, variant: str, dataset: str | None, work: Path, progress: Progress) -> Graph:
     """The graph of one variant; calibrated, where it has to be, on the dataset or the recipe's own."""
     kinds = kinds_of(source, [variant])
-    observe = calibrator(source, dataset, work, progress)
-    graphs = _variant_graphs(source.graph, kinds, lambda: observe(source.graph))
-    return dict(graphs)[variant]
+    opened = open_dataset(source, dataset, None) if kinds[variant].calibrated else None
+    return kinds[variant].make(source.graph, _calibration(source.name, opened, kinds, work, progress))
 
 
-def calibrator(
-    source: Source, dataset: str | None, work: Path, progress: Progress
-) -> Callable[[Graph], Ranges]:
-    """A function that observes the activation ranges of source.graph or of what passes made of it.
-
-    It opens the dataset, or the recipe's own, when it is called, and raises UsageError where there is none.
-    """
-
-    def observe(graph: Graph) -> Ranges:
-        opened = open_dataset(source, dataset, None)
-        ranges = dict(_calibrate(turn_inputs.run(graph), source.name, opened, work, progress)[0])
-        for node in graph.execution_order():  # what turns the input has its range
-            if node.op == "Transpose" and node.inputs[0] in ranges:
-                ranges.setdefault(node.outputs[0], ranges[node.inputs[0]])
-        return ranges
-
-    return observe
+def open_calibration(source: Source, dataset: str | None, work: Path, progress: Progress) -> Calibration:
+    """The calibration set of the dataset, or of the recipe's own. Raises UsageError where there is none."""
+    return _chosen(source.name, open_dataset(source, dataset, None), work, progress)
 
 
-def _variant_graphs(graph: Graph, kinds: dict[str, VariantKind], observed: Callable[[], Ranges]):
-    """(name, graph) of each variant; calibrates once, and only where some variant needs it."""
-    ranges = observed() if any(kind.calibrated for kind in kinds.values()) else None
-    for name, kind in kinds.items():
-        yield name, kind.make(graph, ranges)
+def _calibration(
+    name: str, dataset: Dataset | None, kinds: dict[str, VariantKind], work: Path, progress: Progress
+) -> Calibration | None:
+    """None where no variant needs one."""
+    if not any(kind.calibrated for kind in kinds.values()):
+        return None
+    return _chosen(name, dataset, work, progress)
+
+
+def _chosen(name: str, dataset: Dataset | None, work: Path, progress: Progress) -> Calibration:
+    if dataset is None:
+        raise UsageError(
+            f"model '{name}': int8 is calibrated on samples, and there are none: give --dataset, "
+            "or leave int8 out"
+        )
+    return Calibration(datasets.calibration_split(dataset, CALIBRATION_SAMPLES), work, progress)
+
+
+def _calibration_notes(name: str, calibration: Calibration | None) -> tuple[str, ...]:
+    """What the user should know about the samples."""
+    if calibration is None or not calibration.samples.overlaps_evaluation:
+        return ()
+    samples = calibration.samples
+    return (
+        f"{name}: calibrated on {len(samples)} of the evaluation's samples (without their labels), "
+        f"because data set '{samples.name}' has no training split",
+    )
 
 
 def open_dataset(source: Source, dataset: str | None, samples: int | None) -> Dataset | None:
@@ -121,28 +124,6 @@ def open_dataset(source: Source, dataset: str | None, samples: int | None) -> Da
     return datasets.open_dataset(
         chosen, source.preprocess, source.input_shape, samples, classes=source.classes
     )
-
-
-def _calibrate(
-    graph: Graph, name: str, dataset: Dataset | None, work: Path, progress: Progress
-) -> tuple[Ranges, list[str]]:
-    """Activation ranges of the float graph, and what the user should know about them."""
-    if dataset is None:
-        raise UsageError(
-            f"model '{name}': int8 is calibrated on samples, and there are none: give --dataset, "
-            "or leave int8 out"
-        )
-    chosen = datasets.calibration_split(dataset, CALIBRATION_SAMPLES)
-    data = work / "calibration.qbd"
-    datasets.write_dataset(chosen, data, _reading(progress, "calibration"))
-    ranges = calibration.observe(dequantize_weights.run(graph), data, len(chosen), work, progress)
-    if not chosen.overlaps_evaluation:
-        return ranges, []
-    note = (
-        f"{name}: calibrated on {len(chosen)} of the evaluation's samples (without their labels), "
-        f"because data set '{dataset.name}' has no training split"
-    )
-    return ranges, [note]
 
 
 def _write(graph: Graph, name: str, arithmetic: str, path: Path) -> tuple[Path, Variant]:

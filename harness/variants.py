@@ -2,55 +2,54 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 
+from harness.calibration import Calibration
 from harness.errors import UsageError, unknown_name
 from harness.graph import Graph
 from harness.pack import arithmetic
 from harness.passes import dequantize_weights, quantize_weights
 from harness.quantize import hybrid, int8
-from harness.quantize.calibrate import Range
 from harness.quantize.stages import AROUND_EACH_OP, INTEGER_EDGES, WITHOUT_PAIRS
 from harness.sources import Source
-
-Ranges = Mapping[str, Range]
 
 
 @dataclass(frozen=True)
 class VariantKind:
     """How a variant is made. arithmetic: what its kernels compute in, as the table says it.
 
-    make(graph, ranges) → Graph; ranges are those of the activations, and None unless `calibrated`.
+    make(graph, calibration) → Graph; the calibration set may be None unless the variant is `calibrated`.
     by_default: made where nobody asks for variants by name.
     """
 
     arithmetic: str
     calibrated: bool
-    make: Callable[[Graph, Ranges | None], Graph]
+    make: Callable[[Graph, Calibration | None], Graph]
     by_default: bool = True
 
 
-def _f32(graph: Graph, _ranges: None) -> Graph:
+def _f32(graph: Graph, _: Calibration | None) -> Graph:
     return dequantize_weights.run(graph)
 
 
-def _weights(graph: Graph, _ranges: None) -> Graph:
+def _int8_weights(graph: Graph, _: Calibration | None) -> Graph:
     return quantize_weights.run(dequantize_weights.run(graph))
 
 
-def _hybrid(graph: Graph, _ranges: None) -> Graph:
+def _hybrid(graph: Graph, _: Calibration | None) -> Graph:
     return hybrid.quantize(dequantize_weights.expand(graph))
 
 
-def _int8(graph: Graph, ranges: Ranges, stage: int = INTEGER_EDGES) -> Graph:
-    return int8.quantize(dequantize_weights.run(graph), ranges, stage)
+def _int8(graph: Graph, calibration: Calibration, stage: int = INTEGER_EDGES) -> Graph:
+    graph = dequantize_weights.run(graph)
+    return int8.quantize(graph, calibration.ranges(graph), stage)
 
 
 VARIANTS = {
     "f32": VariantKind("f32", False, _f32),
-    "weights": VariantKind("f32-w8", False, _weights, by_default=False),
+    "int8-weights": VariantKind("f32-w8", False, _int8_weights, by_default=False),
     "hybrid": VariantKind("hybrid", False, _hybrid),
     "int8": VariantKind("int8-ptq", True, _int8),
     "int8-stage1": VariantKind(
@@ -62,7 +61,7 @@ VARIANTS = {
 }
 DEFAULT = [name for name, kind in VARIANTS.items() if kind.by_default]
 
-AS_IT_IS = {name: VariantKind(name, False, lambda graph, _ranges: graph) for name in ("int8", "int16")}
+AS_IT_IS = {name: VariantKind(name, False, lambda graph, _: graph) for name in ("int8", "int16")}
 """A file that came quantized runs as it is; whether by training or afterwards it does not say."""
 
 

@@ -43,12 +43,27 @@ class Preprocess:
 
 
 @dataclass(frozen=True)
+class Download:
+    """A published file. member: the one that is used inside an archive, "" where the file itself is used.
+
+    size (bytes) and sha256 are of the file at `url`; None where its publisher states none: they are recorded
+    when it is first fetched.
+    """
+
+    url: str
+    member: str = ""
+    size: int | None = None
+    sha256: str | None = None
+
+
+@dataclass(frozen=True)
 class Recipe:
     """Everything needed to benchmark one model.
 
-    build: makes the float Graph from the recipe's own weights (None where only a weights file will do).
-    weights_help: what `--weights FILE` has to be then. inputs, outputs: names to use with a GraphDef weights
-    file. input_shape: batch of 1 first. dataset: name of the default data set, a file in `models/data`, or
+    build: makes the float Graph from weights stored here. fetched: the official float weights; qat: those of
+    its quantization-aware training. seeded(side): the same architecture with seeded, well-scaled weights, for
+    inputs of side × side where a side is given. weights_help: what `--weights FILE` takes. inputs, outputs:
+    names to use with a GraphDef weights file. input_shape: batch of 1 first. dataset: name of the default data set, a file in `models/data`, or
     None. labels: class names by index. published: figures from the literature with their source, such as
     {"top1": 0.709}.
     """
@@ -57,6 +72,9 @@ class Recipe:
     description: str
     preprocess: Preprocess
     build: Callable[[], Graph] | None = None
+    fetched: Download | None = None
+    qat: Download | None = None
+    seeded: Callable[[int | None], Graph] | None = None
     weights_help: str = ""
     inputs: tuple[str, ...] = ()
     outputs: tuple[str, ...] = ()

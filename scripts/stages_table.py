@@ -18,7 +18,7 @@ from tabulate import tabulate
 
 from harness.cli import main
 
-VARIANTS = ("f32", "weights", "hybrid", "int8-stage1", "int8-stage2", "int8")
+VARIANTS = ("f32", "int8-weights", "hybrid", "int8-stage1", "int8-stage2", "int8")
 HEADERS = ["variant", "arithmetic", "top-1", "MB", "MB compressed", "M instructions", "ms"]
 
 

@@ -1,4 +1,4 @@
-"""What `calibrator` observes; the rest of preparing is tested by tests/test_pipeline.py."""
+"""What a calibration set observes; the rest of preparing is tested by tests/test_pipeline.py."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from PIL import Image
 
 from harness.errors import UsageError
 from harness.passes import quantize_nodes, quantize_weights
-from harness.prepare import calibrator, prepare, variant_graph
+from harness.prepare import open_calibration, prepare, variant_graph
 from harness.sources import Source, parse_preprocess
 from tests.support.graphs import Builder, small_network
 
@@ -30,7 +30,7 @@ def images(tmp_path):
 
 def test_ranges_of_a_graph_that_passes_have_changed(images, tmp_path):
     source = Source("small", small_network(), parse_preprocess("mean=127.5,std=127.5"))
-    observe = calibrator(source, images, tmp_path, silent)
+    observe = open_calibration(source, images, tmp_path, silent).ranges
     graph = quantize_weights.run(source.graph, minimum_size=1)
     ranges = observe(graph)
     assert {name for node in source.graph.nodes for name in node.outputs} | {"x"} <= ranges.keys()
@@ -40,9 +40,9 @@ def test_ranges_of_a_graph_that_passes_have_changed(images, tmp_path):
 
 
 def test_without_samples_it_says_what_is_missing(tmp_path):
-    observe = calibrator(Source("small", small_network()), None, tmp_path, silent)
+    source = Source("small", small_network())
     with pytest.raises(UsageError, match="model 'small': int8 is calibrated on samples, and there are none"):
-        observe(small_network())
+        open_calibration(source, None, tmp_path, silent)
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ from harness import exporters, importers, passes, transforms
 from harness.changes import Change, Size, changes, size
 from harness.commands._options import add_quiet, names
 from harness.graph import Graph
-from harness.prepare import calibrator
+from harness.prepare import open_calibration
 from harness.progress import ProgressLine
 from harness.quantize.calibrate import Range
 from harness.sources import PREPROCESS_HELP, Source, parse_preprocess
@@ -76,7 +76,7 @@ def _transformed(graph: Graph, chosen: list[Transform], arguments: Namespace, lo
 
         def observe(current: Graph) -> Mapping[str, Range]:
             source = Source(current.name, passes.checked(current, partial=False), preprocess)
-            return calibrator(source, arguments.dataset, Path(work), progress)(current)
+            return open_calibration(source, arguments.dataset, Path(work), progress).ranges(current)
 
         calibrate = observe if arguments.dataset else None
         graph = transforms.apply(graph, chosen, log.observe, _warn, calibrate)
