@@ -63,9 +63,9 @@ class Recipe:
     build: makes the float Graph from weights stored here. fetched: the official float weights; qat: those of
     its quantization-aware training. seeded(side): the same architecture with seeded, well-scaled weights, for
     inputs of side × side where a side is given. weights_help: what `--weights FILE` takes. inputs, outputs:
-    names to use with a GraphDef weights file. input_shape: batch of 1 first. dataset: name of the default data set, a file in `models/data`, or
-    None. labels: class names by index. published: figures from the literature with their source, such as
-    {"top1": 0.709}.
+    names to use with a GraphDef weights file. input_shape: batch of 1 first. dataset: name of the default
+    data set, a file in `models/data`, or None. labels: class names by index. published: figures from the
+    literature with their source, such as {"top1": 0.709}.
     """
 
     name: str
