@@ -1,4 +1,4 @@
-"""Writes the table of docs/quantizing.md: what every step of quantization costs and buys.
+"""Writes the table of docs/quantization.md: what every step of quantization costs and buys.
 
     python scripts/stages_table.py --model solar_cells
     python scripts/stages_table.py --model NAME --weights FILE --dataset FOLDER
