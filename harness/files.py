@@ -6,7 +6,7 @@ import os
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
+from pathlib import Path, PureWindowsPath
 
 
 @contextmanager
@@ -22,3 +22,12 @@ def replacing(path: Path) -> Iterator[Path]:
         with temporary.open("rb") as written:
             os.fsync(written.fileno())
         temporary.replace(path)
+
+
+def leads_out(name: str) -> bool:
+    """Whether a path that comes from outside could name a place that is not below the folder it is put in.
+
+    Separators and drives of every system count; symbolic links are not looked at.
+    """
+    path = PureWindowsPath(name)
+    return bool(path.anchor) or ".." in path.parts

@@ -12,9 +12,10 @@ from __future__ import annotations
 import csv
 import re
 from collections.abc import Iterable
-from pathlib import Path, PurePosixPath, PureWindowsPath
+from pathlib import Path, PurePosixPath
 
 from harness.errors import FormatError, UsageError
+from harness.files import leads_out
 from harness.samples import SUFFIXES
 from models.data import Sample
 
@@ -87,7 +88,7 @@ def _inside(folder: Path, file: str, where: str) -> Path:
     path = PurePosixPath(file)
     if not file.strip() or not file.isprintable():
         raise FormatError(f"{where}: {file!r} is not a file name")
-    if path.is_absolute() or PureWindowsPath(file).drive or ".." in path.parts:
+    if leads_out(file):
         raise FormatError(f"{where}: '{file}' is not a path inside the data set's folder")
     try:
         resolved = (folder / path).resolve(strict=True)

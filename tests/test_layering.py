@@ -22,6 +22,8 @@ LAYERS = [
     ["harness.graph"],
     ["harness.ops"],
     ["models"],
+    ["harness.download", "harness.unpack"],
+    ["harness.fetch"],
     ["harness.importers", "harness.passes", "harness.quantize"],
     ["harness.changes", "harness.transforms"],
     ["harness.planner", "harness.node_fields", "harness.pack"],
