@@ -228,9 +228,14 @@ def _warnings(
         yield from stats.instability_warnings(np.concatenate([process.ns for process in processes]))
     compared = cell.arithmetic.startswith("int8") and cell.top1 is not None and float_top1 is not None
     if compared and cell.top1 < MLPERF_FLOOR * float_top1:
+        trained = cell.arithmetic == "int8-qat"
         yield (
             f"top-1 {cell.top1:.3f} is under {MLPERF_FLOOR:.0%} of the float model's {float_top1:.3f}; "
-            "calibrate on more samples, or use hybrid or quantization-aware training"
+            + (
+                "use another variant, or train longer"
+                if trained
+                else "calibrate on more samples, or use hybrid or quantization-aware training"
+            )
         )
 
 

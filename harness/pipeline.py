@@ -39,6 +39,7 @@ class Request:
     variants: tuple[str, ...] | None = None
     weights: str | None = None
     preprocess: str | None = None
+    qat: str | None = None
     dataset: str | None = None
     samples: int | None = None
     settings: TrialSettings = DEFAULT
@@ -65,6 +66,8 @@ def run(request: Request, progress: Progress, note: Callable[[str], None]) -> Ou
     """
     if request.weights is not None and len(request.models) != 1:
         raise UsageError("--weights FILE goes with one model at a time")
+    if request.qat is not None and len(request.models) != 1:
+        raise UsageError("--qat FILE goes with one model at a time")
     with tempfile.TemporaryDirectory(prefix="quantbench-") as folder, ExitStack() as until_done:
         opened = {
             name: until_done.enter_context(closing(devices.open_device(name))) for name in request.devices
@@ -127,7 +130,7 @@ def _prepare_all(request: Request, folder: Path, progress: Progress) -> list[Pre
 
 def _prepare(request: Request, model: str, folder: Path, progress: Progress) -> Prepared:
     progress(f"{model}: importing and optimizing", 0, 0)
-    source = open_source(model, request.weights, request.preprocess)
+    source = open_source(model, request.weights, request.preprocess, request.qat)
     variants = list(request.variants) if request.variants else None
     return prepare(source, variants, request.dataset, request.samples, folder, _named(progress, source.name))
 
@@ -200,6 +203,7 @@ def _record(request: Request, runtime_sha256: str) -> RunRecord:
         "variants": list(request.variants or ()),
         "weights": request.weights,
         "preprocess": request.preprocess,
+        "qat": request.qat,
         "dataset": request.dataset,
         "samples": request.samples,
     }

@@ -22,7 +22,7 @@ from harness.pack import pack
 from harness.results import EvaluationSet, Shard, Variant
 from harness.sources import PREPROCESS_HELP, Source
 from harness.trial import Progress
-from harness.variants import VariantKind, kinds_of
+from harness.variants import ALL, VariantKind, kinds_of
 
 CALIBRATION_SAMPLES = 100
 SHARD_BYTES = 64 << 20  # of the evaluation's data: what a device has to have room for
@@ -62,10 +62,10 @@ def prepare(
     calibration = _calibration(source.name, opened, kinds, work, progress)
     files = {}
     for name, kind in kinds.items():
-        graph = kind.make(source.trial_graph, calibration)
+        graph = kind.make(kind.of(source).trial_graph, calibration)
         path, variant = _write(graph, name, kind.arithmetic, work / f"{source.name}-{name}.qbm")
         files[path] = variant
-    notes = _calibration_notes(source.name, calibration)
+    notes = (*_left_out(source, variants or [], kinds), *_calibration_notes(source.name, calibration))
     evaluation, shards = _write_evaluation(opened, work, source.name, progress)
     return Prepared(source.name, files, evaluation, shards, notes)
 
@@ -73,8 +73,9 @@ def prepare(
 def variant_graph(source: Source, variant: str, dataset: str | None, work: Path, progress: Progress) -> Graph:
     """The graph of one variant; calibrated, where it has to be, on the dataset or the recipe's own."""
     kinds = kinds_of(source, [variant])
-    opened = open_dataset(source, dataset, None) if kinds[variant].calibrated else None
-    return kinds[variant].make(source.graph, _calibration(source.name, opened, kinds, work, progress))
+    kind = kinds[variant]
+    opened = open_dataset(source, dataset, None) if kind.calibrated else None
+    return kind.make(kind.of(source).graph, _calibration(source.name, opened, kinds, work, progress))
 
 
 def open_calibration(source: Source, dataset: str | None, work: Path, progress: Progress) -> Calibration:
@@ -98,6 +99,13 @@ def _chosen(name: str, dataset: Dataset | None, work: Path, progress: Progress) 
             "or leave int8 out"
         )
     return Calibration(datasets.calibration_split(dataset, CALIBRATION_SAMPLES), work, progress)
+
+
+def _left_out(source: Source, asked: list[str], kinds: dict[str, VariantKind]) -> tuple[str, ...]:
+    """What of all variants cannot be made, and what it would take."""
+    if ALL not in asked or source.quantized or "qat" in kinds:
+        return ()
+    return (f"{source.name}: no qat variant: give the network trained with quantization, --qat FILE",)
 
 
 def _calibration_notes(name: str, calibration: Calibration | None) -> tuple[str, ...]:

@@ -22,6 +22,7 @@ class Source:
     """A model ready for quantization: its optimized graph and what else a trial has to know.
 
     preprocess is None where nobody has said how samples become inputs. dataset: the recipe's own, if any.
+    qat: the same network as quantization-aware training left it, int8 already.
     """
 
     name: str
@@ -29,6 +30,7 @@ class Source:
     preprocess: Preprocess | None = None
     dataset: str | None = None
     labels: tuple[str, ...] = ()
+    qat: Source | None = None
 
     @cached_property
     def trial_graph(self) -> Graph:
@@ -51,10 +53,13 @@ class Source:
         return any(t.quant is not None for t in self.graph.tensors.values() if not t.is_const)
 
 
-def open_source(model: str, weights: str | None = None, preprocess: str | None = None) -> Source:
+def open_source(
+    model: str, weights: str | None = None, preprocess: str | None = None, qat: str | None = None
+) -> Source:
     """Imports and optimizes a recipe's or a file's network.
 
     weights: a recipe's weights file. preprocess: the text form of `parse_preprocess`, over the recipe's own.
+    qat: file of the same network, trained with quantization.
     Raises UsageError for unknown names and missing files, FormatError for files that cannot be understood.
     """
     if model in models.names():
@@ -65,12 +70,36 @@ def open_source(model: str, weights: str | None = None, preprocess: str | None =
         source = Source(Path(model).stem, _optimized(importers.load(model)))
     else:
         raise unknown_name("model", model, models.names())
-    if len(source.graph.inputs) != 1 or len(source.graph.outputs) != 1:
-        inputs, outputs = len(source.graph.inputs), len(source.graph.outputs)
+    _check_ends(source.graph, f"model '{source.name}'")
+    return replace(
+        source,
+        preprocess=parse_preprocess(preprocess, source.preprocess) or source.preprocess,
+        qat=_trained(qat, source) if qat is not None else None,
+    )
+
+
+def _check_ends(graph: Graph, what: str) -> None:
+    if len(graph.inputs) != 1 or len(graph.outputs) != 1:
         raise FormatError(
-            f"model '{source.name}' has {inputs} inputs and {outputs} outputs; it needs one of each"
+            f"{what} has {len(graph.inputs)} inputs and {len(graph.outputs)} outputs; it needs one of each"
         )
-    return replace(source, preprocess=parse_preprocess(preprocess, source.preprocess) or source.preprocess)
+
+
+def _trained(path: str, source: Source) -> Source:
+    """The network of a --qat file. Raises UsageError where it cannot be that of the source."""
+    trained = Source(source.name, _optimized(importers.load(path)))
+    _check_ends(trained.graph, path)
+    if source.quantized:
+        raise UsageError(f"--qat goes beside a float model; '{source.name}' is quantized itself")
+    if not trained.quantized:
+        raise UsageError(f"{path}: its activations are float, so it was not trained with quantization")
+    for what, own, its in (
+        ("input", source.input_shape, trained.input_shape),
+        ("number of classes", source.classes, trained.classes),
+    ):
+        if own != its:
+            raise UsageError(f"{path}: its {what} is {its}, but that of '{source.name}' is {own}")
+    return trained
 
 
 def _recipes() -> str:

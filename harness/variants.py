@@ -20,14 +20,21 @@ from harness.sources import Source
 class VariantKind:
     """How a variant is made. arithmetic: what its kernels compute in, as the table says it.
 
-    make(graph, calibration) → Graph; the calibration set may be None unless the variant is `calibrated`.
-    by_default: made where nobody asks for variants by name.
+    make(graph, calibration) → Graph, from the graph of `of(source)`; the calibration set may be None unless
+    the variant is `calibrated`. by_default: made where nobody asks for variants by name; in_all: where all
+    are asked for. trained: made from the network that was trained with quantization, where there is one.
     """
 
     arithmetic: str
     calibrated: bool
     make: Callable[[Graph, Calibration | None], Graph]
     by_default: bool = True
+    in_all: bool = True
+    trained: bool = False
+
+    def of(self, source: Source) -> Source | None:
+        """The network that the variant is made from, None where there is none."""
+        return source.qat if self.trained else source
 
 
 def _f32(graph: Graph, _: Calibration | None) -> Graph:
@@ -52,14 +59,15 @@ VARIANTS = {
     "int8-weights": VariantKind("f32-w8", False, _int8_weights, by_default=False),
     "hybrid": VariantKind("hybrid", False, _hybrid),
     "int8": VariantKind("int8-ptq", True, _int8),
+    "qat": VariantKind("int8-qat", False, lambda graph, _: graph, trained=True),
     "int8-stage1": VariantKind(
-        "int8-ptq stage 1", True, partial(_int8, stage=AROUND_EACH_OP), by_default=False
+        "int8-ptq stage 1", True, partial(_int8, stage=AROUND_EACH_OP), by_default=False, in_all=False
     ),
     "int8-stage2": VariantKind(
-        "int8-ptq stage 2", True, partial(_int8, stage=WITHOUT_PAIRS), by_default=False
+        "int8-ptq stage 2", True, partial(_int8, stage=WITHOUT_PAIRS), by_default=False, in_all=False
     ),
 }
-DEFAULT = [name for name, kind in VARIANTS.items() if kind.by_default]
+ALL = "all"  # the name that stands for every variant `in_all` that can be made
 
 AS_IT_IS = {name: VariantKind(name, False, lambda graph, _: graph) for name in ("int8", "int16")}
 """A file that came quantized runs as it is; whether by training or afterwards it does not say."""
@@ -68,17 +76,39 @@ AS_IT_IS = {name: VariantKind(name, False, lambda graph, _: graph) for name in (
 def kinds_of(source: Source, names: list[str] | None) -> dict[str, VariantKind]:
     """The variants of a source by name, in the order asked for; the default ones where None are asked for.
 
-    Raises UsageError for an unknown name, or a variant that an already quantized file cannot become.
+    Raises UsageError for an unknown name, or a variant that this source cannot become.
     """
     known = VARIANTS | AS_IT_IS if source.quantized else VARIANTS
     for name in names or []:
-        if name not in known:
-            raise unknown_name("variant", name, known)
-    if not source.quantized:
-        return {name: VARIANTS[name] for name in dict.fromkeys(names or DEFAULT)}
+        if name not in known and name != ALL:
+            raise unknown_name("variant", name, [*known, ALL])
+    return _as_it_is(source, names or []) if source.quantized else _made(source, names)
+
+
+def _made(source: Source, names: list[str] | None) -> dict[str, VariantKind]:
+    """What a float source becomes."""
+    possible = {name: kind for name, kind in VARIANTS.items() if kind.of(source) is not None}
+    if not names:
+        return {name: kind for name, kind in possible.items() if kind.by_default}
+    found = {}
+    for name in names:
+        if name == ALL:
+            found |= {each: kind for each, kind in possible.items() if kind.in_all}
+        elif name in possible:
+            found[name] = possible[name]
+        else:
+            raise UsageError(
+                f"model '{source.name}': {name} is the network as it was trained with quantization: "
+                f"give its file with --qat FILE, or leave {name} out"
+            )
+    return found
+
+
+def _as_it_is(source: Source, names: list[str]) -> dict[str, VariantKind]:
+    """The one form of a source that came quantized."""
     arithmetics = {arithmetic(source.graph, node) for node in source.graph.nodes}
     own = "int16" if "int16" in arithmetics else "int8"
-    impossible = [name for name in names or [] if name != own]
+    impossible = [name for name in names if name not in (own, ALL)]
     if impossible:
         raise UsageError(
             f"model '{source.name}' is quantized already: it runs as {own} and cannot become "

@@ -1,7 +1,10 @@
+import numpy as np
 import pytest
 
 from harness.errors import FormatError, UsageError
 from harness.exporters import tflite
+from harness.quantize import int8
+from harness.quantize.calibrate import Range
 from harness.sources import open_source, parse_preprocess
 from models import Preprocess
 from tests.support.graphs import Builder, small_network
@@ -55,6 +58,51 @@ def test_several_inputs_are_refused(tmp_path):
     path.write_bytes(tflite.write(graph))
     with pytest.raises(FormatError, match="2 inputs and 1 outputs"):
         open_source(str(path))
+
+
+@pytest.fixture
+def trained_file(tmp_path):
+    """Writes the int8 form of a network as a file."""
+
+    def write(graph):
+        ranges = {name: Range(-3.0, 3.0) for name in graph.tensors}
+        path = tmp_path / "trained.tflite"
+        path.write_bytes(tflite.write(int8.quantize(graph, ranges)))
+        return str(path)
+
+    return write
+
+
+def test_a_network_trained_with_quantization_comes_beside_the_float_one(model_file, trained_file):
+    source = open_source(str(model_file), qat=trained_file(small_network()))
+    assert (source.qat.name, source.qat.quantized, source.quantized) == ("small", True, False)
+
+
+def other_network(width, classes):
+    b = Builder()
+    weights = b.const(np.ones((classes, width * width * 3), np.float32))
+    x = b.node("Reshape", b.input((1, width, width, 3)), shape=(1, width * width * 3))
+    return b.build(b.node("FullyConnected", x, weights))
+
+
+@pytest.mark.parametrize(
+    ("width", "classes", "message"),
+    [
+        (8, 5, r"trained.tflite: its input is \(1, 8, 8, 3\), but that of 'small' is \(1, 9, 9, 3\)"),
+        (9, 4, "trained.tflite: its number of classes is 4, but that of 'small' is 5"),
+    ],
+)
+def test_a_trained_network_of_another_kind_is_refused(model_file, trained_file, width, classes, message):
+    with pytest.raises(UsageError, match=message):
+        open_source(str(model_file), qat=trained_file(other_network(width, classes)))
+
+
+def test_float_and_trained_network_cannot_change_places(model_file, trained_file):
+    with pytest.raises(UsageError, match="small.tflite: its activations are float"):
+        open_source(str(model_file), qat=str(model_file))
+    trained = trained_file(small_network())
+    with pytest.raises(UsageError, match="beside a float model; 'trained' is quantized itself"):
+        open_source(trained, qat=trained)
 
 
 def test_preprocessing_in_words():

@@ -10,6 +10,8 @@ from harness.sources import Source
 from harness.variants import AS_IT_IS, VARIANTS, kinds_of
 from tests.support.graphs import small_network
 
+MADE = {name: kind for name, kind in VARIANTS.items() if not kind.trained}  # from a float network
+
 
 class Observed:
     """A calibration set whose ranges are known."""
@@ -32,6 +34,30 @@ def test_default_variants_or_those_asked_for_in_their_order():
     assert list(kinds_of(source, ["int8", "f32", "int8"])) == ["int8", "f32"]
 
 
+@pytest.fixture
+def with_qat(ranges):
+    return Source("m", small_network(), qat=Source("m", int8.quantize(small_network(), ranges)))
+
+
+def test_all_is_what_can_be_made_and_leaves_studies_out(with_qat):
+    made = [name for name, kind in MADE.items() if kind.in_all]
+    assert list(kinds_of(Source("m", small_network()), ["all"])) == made
+    assert set(kinds_of(with_qat, ["all", "int8-stage1"])) == {*made, "qat", "int8-stage1"}
+
+
+def test_the_trained_network_runs_as_it_is_beside_what_is_made_of_the_float_one(with_qat):
+    kinds = kinds_of(with_qat, None)
+    assert list(kinds) == ["f32", "hybrid", "int8", "qat"]
+    assert kinds["qat"].arithmetic == "int8-qat"
+    assert kinds["qat"].make(kinds["qat"].of(with_qat).graph, None) is with_qat.qat.graph
+    assert kinds["int8"].of(with_qat) is with_qat
+
+
+def test_qat_without_its_file_says_what_to_give():
+    with pytest.raises(UsageError, match="model 'm': qat is .*give its file with --qat FILE"):
+        kinds_of(Source("m", small_network()), ["f32", "qat"])
+
+
 def test_unknown_variant_suggests_the_nearest():
     with pytest.raises(UsageError, match="unknown variant 'hybird': did you mean hybrid"):
         kinds_of(Source("m", small_network()), ["hybird"])
@@ -44,6 +70,7 @@ def test_a_quantized_file_runs_as_it_is_and_becomes_nothing_else(ranges):
     assert kind.make(source.graph, None) is source.graph
     with pytest.raises(UsageError, match="quantized already.*cannot become f32, hybrid"):
         kinds_of(source, ["f32", "int8", "hybrid"])
+    assert list(kinds_of(source, ["all"])) == ["int8"]
 
 
 def test_a_file_with_16_bit_activations_says_so(ranges):
@@ -62,7 +89,7 @@ def test_every_variant_uses_an_arithmetic_that_the_runtime_has(ranges):
 
 def test_making_a_variant_changes_dtypes_as_its_name_says(ranges):
     dtypes = {}
-    for name, kind in VARIANTS.items():
+    for name, kind in MADE.items():
         graph = kind.make(small_network(), Observed(ranges))
         convolution = next(node for node in graph.nodes if node.op == "Conv2D")
         weights = graph.tensors[convolution.inputs[1]].dtype
@@ -80,6 +107,6 @@ def test_making_a_variant_changes_dtypes_as_its_name_says(ranges):
 
 def test_weights_stored_as_int8_make_every_variant(ranges):
     small = quantize_weights.run(small_network(), minimum_size=1)
-    for name, kind in VARIANTS.items():
+    for name, kind in MADE.items():
         graph = kind.make(small, Observed(ranges))
         assert ("Dequantize" in {node.op for node in graph.nodes}) == name.startswith("int8-stage"), name

@@ -51,6 +51,9 @@ def add_model(parser: argparse.ArgumentParser, *, several: bool = False) -> None
     )
     parser.add_argument("--weights", metavar="FILE", help="a recipe's float network (.pb, .tflite)")
     parser.add_argument(
+        "--qat", metavar="FILE", help="the same network trained with quantization (.tflite, .onnx)"
+    )
+    parser.add_argument(
         "--preprocess", metavar="TEXT", help=f"how images become inputs of a bare file: {PREPROCESS_HELP}"
     )
     parser.add_argument(
@@ -87,7 +90,7 @@ def add_store(parser: argparse.ArgumentParser) -> None:
 
 def source_as(arguments: argparse.Namespace, work: Path, progress: ProgressLine) -> Source:
     """The model of the arguments, turned into their variant if they name one."""
-    source = open_source(arguments.model, arguments.weights, arguments.preprocess)
+    source = open_source(arguments.model, arguments.weights, arguments.preprocess, arguments.qat)
     if arguments.variant is None:
         return source
     graph = variant_graph(source, arguments.variant, arguments.dataset, work, progress)

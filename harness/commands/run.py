@@ -29,7 +29,7 @@ from harness.results import FAILED, VALID
 from harness.store import Store
 from harness.text import clean, duration
 from harness.trial import LENGTHS, TrialSettings
-from harness.variants import DEFAULT, VARIANTS
+from harness.variants import ALL, VARIANTS
 
 
 def add(parser: ArgumentParser) -> None:
@@ -41,7 +41,8 @@ def add(parser: ArgumentParser) -> None:
         "--variants",
         type=names,
         metavar="V[,V…]",
-        help=f"of {', '.join(VARIANTS)} (default: {','.join(DEFAULT)})",
+        help=f"of {', '.join(VARIANTS)}, or {ALL} that can be made "
+        f"(default: {','.join(name for name, kind in VARIANTS.items() if kind.by_default)})",
     )
     parser.add_argument(
         "--samples", type=positive, metavar="N", help="evaluate a stratified subset of N samples"
@@ -99,6 +100,7 @@ def _request(arguments: Namespace) -> pipeline.Request:
         variants=arguments.variants,
         weights=arguments.weights,
         preprocess=arguments.preprocess,
+        qat=arguments.qat,
         dataset=arguments.dataset,
         samples=arguments.samples,
         settings=_settings(arguments.trial, arguments.processes),
