@@ -38,7 +38,7 @@ LAYERS = [
         "harness.runner_output",
     ],
     ["harness.lease", "harness.parallel"],
-    ["harness.trial", "harness.measure", "harness.calibration", "harness.roofline"],
+    ["harness.trial", "harness.measure", "harness.calibration", "harness.roofline", "harness.train"],
     [
         "harness.schema",
         "harness.database",

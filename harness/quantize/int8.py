@@ -66,7 +66,7 @@ def quantize(graph: Graph, ranges: Mapping[str, Range], stage: int = stages.INTE
     or the node that cannot be quantized.
     """
     graph = graph.clone()
-    nodes = [node for node in graph.nodes if _convertible(graph, node)]
+    nodes = [node for node in graph.nodes if convertible(graph, node)]
     stages.around_each_op(graph, nodes, _activation_quants(graph, nodes, ranges))
     for node in nodes:
         if node.op in CHANNEL_AXIS:
@@ -83,7 +83,7 @@ def quantize(graph: Graph, ranges: Mapping[str, Range], stage: int = stages.INTE
     return graph.verify()
 
 
-def _convertible(graph: Graph, node: Node) -> bool:
+def convertible(graph: Graph, node: Node) -> bool:
     """Whether the runtime has the op in int8 and all that it reads and writes while running is float."""
     if (
         node.op in CONVERSIONS
@@ -110,7 +110,7 @@ def _activation_quants(
     graph: Graph, nodes: list[Node], ranges: Mapping[str, Range]
 ) -> dict[str, Quantization]:
     """One quantization for every activation of these nodes, shared within each group that must agree."""
-    group_of = _groups(graph, nodes)
+    group_of = groups(graph, nodes)
     merged: dict[str, Range] = {}
     for name, group in group_of.items():
         seen = ranges.get(name)
@@ -124,7 +124,7 @@ def _activation_quants(
     return {name: quants[group] for name, group in group_of.items()}
 
 
-def _groups(graph: Graph, nodes: list[Node]) -> dict[str, str]:
+def groups(graph: Graph, nodes: list[Node]) -> dict[str, str]:
     """Activation → the representative of the group that must share one quantization (union-find)."""
     touched = [name for node in nodes for name in (*node.inputs, *node.outputs) if name != OPTIONAL]
     parent = {name: name for name in touched if not graph.tensors[name].is_const}

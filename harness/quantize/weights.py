@@ -10,7 +10,7 @@ CHANNEL_AXIS = {"Conv2D": 0, "DepthwiseConv2D": 3, "FullyConnected": 0, "Transpo
 """Ops with weights → the dimension of the weights that is the output channel."""
 
 LIMIT = 127  # -128 is not used, so that negating a weight never overflows
-_BIAS_LIMIT = 2.0**30
+BIAS_LIMIT = 2.0**30  # of the int32 biases
 
 
 def channel_scales(weights: np.ndarray, axis: int) -> np.ndarray:
@@ -42,5 +42,5 @@ def safe_scales(scales: np.ndarray, bias: np.ndarray | None, input_scale: float)
     """
     floor = np.full_like(scales, np.finfo(np.float32).tiny)
     if bias is not None:
-        floor = np.maximum(floor, np.abs(bias) / np.float32(input_scale * _BIAS_LIMIT))
+        floor = np.maximum(floor, np.abs(bias) / np.float32(input_scale * BIAS_LIMIT))
     return np.maximum(scales, floor).astype(np.float32)

@@ -1,0 +1,165 @@
+"""A float graph as a trainable module, its activations and weights quantized as the int8 runtime will do it.
+
+    x ─ fq ─ Conv2D(fq(w), fq(b)) ─ fq ─ DepthwiseConv2D(…) ─ fq ─ … ─ Softmax ─ fq ─ y
+
+Activations are rounded where the runtime requantizes, after each op that computes (harness/quantize/int8.py
+says which share one scale, and which scales are fixed); ops that only move values leave them as they are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import nn
+
+from harness.errors import FormatError
+from harness.graph import OPTIONAL, Graph, Node
+from harness.ops import unsupported
+from harness.quantize.calibrate import Range, activation_quantization
+from harness.quantize.int8 import FIXED_OUTPUTS, MOVING, OPERANDS, convertible, groups
+from harness.quantize.weights import CHANNEL_AXIS
+from harness.train.fake_quant import fake_quantize
+from harness.train.layers import Weighted
+from harness.train.norms import BatchNorm
+from harness.train.ops import OPS
+from harness.train.ranges import Ranges
+
+KEEP_GRID = MOVING | {"MaxPool2D", "Maximum", "Minimum"}
+"""Ops whose outputs are on the grid of their inputs."""
+
+
+@dataclass(frozen=True)
+class Arithmetic:
+    """float32, or int8 with one scale for each channel of the weights, or for each tensor of them."""
+
+    quantized: bool = True
+    per_channel: bool = True
+
+
+class Network(nn.Module):
+    """graph: optimized, one float input and one output, batch 1. norms: of `batch_norms`, to be trained too.
+
+    `forward` takes batches of any size. Raises FormatError naming a node that cannot be trained.
+    """
+
+    def __init__(self, graph: Graph, norms: Mapping[str, BatchNorm], arithmetic: Arithmetic) -> None:
+        super().__init__()
+        self.graph = graph
+        self.arithmetic = arithmetic
+        self.order = graph.execution_order()
+        self.weighted = nn.ModuleDict()
+        self._key: dict[str, str] = {}  # a module's name may hold no dot
+        for node in self.order:
+            self._add(node, norms.get(node.name))
+        nodes = [node for node in self.order if convertible(graph, node)] if arithmetic.quantized else []
+        self._group = groups(graph, nodes)
+        self._fixed = {
+            self._group[node.outputs[0]]: FIXED_OUTPUTS[node.op] for node in nodes if node.op in FIXED_OUTPUTS
+        }
+        self.ranges = Ranges(sorted(set(self._group.values())))
+        last = graph.producers().get(graph.outputs[0])
+        self.logits = last.inputs[0] if last is not None and last.op == "Softmax" else graph.outputs[0]
+
+    def _add(self, node: Node, norm: BatchNorm | None) -> None:
+        if node.op in CHANNEL_AXIS and node.op != "TransposeConv2D":
+            weights, bias = (self.graph.const(name) for name in (*node.inputs, OPTIONAL)[1:3])
+            if weights is None or weights.dtype != np.float32:
+                raise FormatError(
+                    f"node '{node.name}' ({node.op}) has no constant float weights to be trained"
+                )
+            self._key[node.name] = str(len(self._key))
+            self.weighted[self._key[node.name]] = Weighted(node, weights, bias, norm)
+        elif node.op not in OPS:
+            raise unsupported(node, "cannot be trained", [*OPS, *CHANNEL_AXIS])
+
+    def layer(self, node: Node) -> Weighted | None:
+        """The module of a node with weights."""
+        return self.weighted[self._key[node.name]] if node.name in self._key else None
+
+    # --- computing ---
+
+    def forward(self, x: torch.Tensor, fetch: tuple[str, ...], exact: bool = False) -> list[torch.Tensor]:
+        """Real values of the tensors `fetch` for x, float32 (batch, …).
+
+        exact: in float64 and with the runtime's two roundings, without gradients: to predict what int8 gives.
+        """
+        values = {self.graph.inputs[0]: self._quantized(self.graph.inputs[0], x)}
+        if exact:
+            values = {name: value.double() for name, value in values.items()}
+        for node in self.order:
+            y = self._run(node, values, exact)
+            values[node.outputs[0]] = y
+        return [values[name] for name in fetch]
+
+    def _run(self, node: Node, values: dict[str, torch.Tensor], exact: bool) -> torch.Tensor:
+        name, layer = node.outputs[0], self.layer(node)
+        if layer is None:
+            y = OPS[node.op](self.graph, node, self._operands(node, values))
+            return (
+                y if node.op in KEEP_GRID else self._quantized(name, y, on_codes=node.op == "AveragePool2D")
+            )
+        source = node.inputs[0]
+        scale = self._quantization(source)[0] if source in self._group else None
+        output_scale = self._quantization(name)[0] if exact and scale is not None else None
+        y = layer(values[source], scale, self.arithmetic.per_channel, output_scale)
+        return self._quantized(name, y)
+
+    def _operands(self, node: Node, values: dict[str, torch.Tensor]) -> list[torch.Tensor]:
+        """The inputs that are computed with; constants that the int8 op reads as int8 are rounded so."""
+        found = []
+        for name in node.inputs:
+            constant = self.graph.const(name)
+            if constant is None:
+                found.append(values[name])
+            elif node.op in OPERANDS:
+                if node.outputs[0] in self._group:
+                    quant = activation_quantization(Range(float(constant.min()), float(constant.max())))
+                    constant = quant.dequantize(quant.quantize(constant, np.int8))
+                found.append(torch.from_numpy(constant).to(next(iter(values.values())).dtype))
+        return found
+
+    def _quantized(self, name: str, x: torch.Tensor, on_codes: bool = False) -> torch.Tensor:
+        """x rounded to the grid of tensor `name`; as it is where that stays float.
+
+        on_codes: ties are away from the int8 code 0, not from the value 0, as in an average of codes.
+        """
+        if name not in self._group:
+            return x
+        group = self._group[name]
+        if self.training and group not in self._fixed:
+            self.ranges.observe(group, x)
+        scale, zero_point = self._quantization(name)
+        if on_codes:
+            offset = (zero_point * scale).to(x.dtype)
+            return fake_quantize(x + offset, scale, torch.zeros_like(zero_point)) - offset
+        return fake_quantize(x, scale, zero_point)
+
+    def _quantization(self, name: str) -> tuple[torch.Tensor, torch.Tensor]:
+        """float32 scale and zero point, each of shape ()."""
+        group = self._group[name]
+        if group in self._fixed:
+            fixed = self._fixed[group]
+            return torch.tensor(fixed.scale[0]), torch.tensor(float(fixed.zero_point[0]))
+        return self.ranges.quantization(group)
+
+    # --- what was learned ---
+
+    def float_graph(self) -> Graph:
+        """The graph with the weights as they are now, batch norms folded."""
+        graph = self.graph.clone()
+        for node in graph.nodes:
+            layer = self.layer(node)
+            if layer is None:
+                continue
+            for index, values in enumerate(layer.folded(), 1):
+                if values is not None:
+                    node.inputs[index] = graph.add_const(node.inputs[index], values.detach().numpy().copy())
+        graph.drop_unused_tensors()
+        return graph.verify()
+
+    def learned_ranges(self) -> dict[str, Range]:
+        """Of every activation that is quantized."""
+        return {name: self.ranges.range(group) for name, group in self._group.items()}
