@@ -25,7 +25,7 @@ kernels: .venv-peers/.done
 	touch $@
 
 .venv/.test: pyproject.toml scripts/setup.sh
-	scripts/setup.sh graphdef,onnx,report,solar,view,test
+	scripts/setup.sh graphdef,onnx,report,solar,train,view,test
 	touch $@ .venv/.bench
 
 .venv-peers/.done: pyproject.toml
