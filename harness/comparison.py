@@ -54,6 +54,21 @@ def shift(base: np.ndarray, new: np.ndarray) -> Shift:
     return Shift(ratio, (float(low), float(high)), mann_whitney(base, new))
 
 
+def paired_ratio(base: np.ndarray, new: np.ndarray) -> tuple[float, tuple[float, float] | None]:
+    """How many times as long `new` takes as `base`, with its 95 % interval; None of a single round.
+
+    base, new: medians of processes, (n,) each, positive; the two of one index ran in the same round, so what
+    drifts between rounds falls out of their ratio. Geometric mean of the n ratios, with Student's interval of
+    the mean logarithm: honest for the usual three rounds, where a bootstrap is not (harness/stats.py).
+    """
+    logs = np.log(np.asarray(new, float) / np.asarray(base, float))
+    middle = float(np.mean(logs))
+    if len(logs) < 2:
+        return float(np.exp(middle)), None
+    reach = float(scipy_stats.t.ppf(0.975, len(logs) - 1) * np.std(logs, ddof=1) / np.sqrt(len(logs)))
+    return float(np.exp(middle)), (float(np.exp(middle - reach)), float(np.exp(middle + reach)))
+
+
 def mann_whitney(a: np.ndarray, b: np.ndarray) -> float:
     """Two-sided p-value of the Mann-Whitney U test: exact without ties, else by the normal approximation."""
     values = np.concatenate([a, b])

@@ -31,6 +31,7 @@ from harness.results import (
     Predictions,
     Variant,
 )
+from harness.runner_events import NodeTime
 from harness.text import clean
 from harness.trial import (
     TOP_K,
@@ -38,6 +39,7 @@ from harness.trial import (
     Progress,
     TrialSettings,
     accuracy_trial,
+    instructions_by_node,
     instructions_per_inference,
     latency_trials,
     profile_trial,
@@ -140,7 +142,7 @@ def _measure_variant(
         instructions = instructions_per_inference(on.device, on.runner, variant, run_s)
         progress(f"profile {variant.name}", 0, 0)
         profile_runs = EMULATED_PROFILE_RUNS if on.info.emulated else PROFILE_RUNS
-        layers = profile_trial(on.device, on.runner, variant, profile_runs, run_s)
+        layers = _profile(on, variant, profile_runs, run_s)
         if on.evaluation is not None:
             predictions = accuracy_trial(on.device, on.runner, variant, on.evaluation, run_s, progress)
         after = on.device.info().facts
@@ -161,6 +163,13 @@ def _measure_variant(
     )
     dataset = on.evaluation if predictions is not None else None
     return Measurement(cell, on.info, processes, dataset, predictions, after, layers)
+
+
+def _profile(on: _Target, variant: Variant, runs: int, run_s: float) -> list[NodeTime]:
+    """Every node with its times and, where an emulator counts them, its instructions."""
+    nodes = profile_trial(on.device, on.runner, variant, runs, run_s)
+    counts = instructions_by_node(on.device, on.runner, variant, len(nodes), run_s) or [None] * len(nodes)
+    return [replace(node, instructions=count) for node, count in zip(nodes, counts, strict=True)]
 
 
 def _cell(

@@ -119,6 +119,7 @@ class Cell:
 
     verdict: "valid", "invalid" or "failed" with its reasons; a failed cell has no measured numbers.
     instructions: guest instructions of one inference. top1, top5: shares of `samples`. Sizes in bytes.
+    ota_delta_bytes: what turns the model file of the release before into this one (harness/ota.py).
     peak_memory_bytes: what the whole runner came to; planned_memory_bytes: all activations, where the planner
     placed them.
     """
@@ -142,6 +143,7 @@ class Cell:
     dataset_sha256: str | None = None
     size_bytes: int | None = None
     size_compressed_bytes: int | None = None
+    ota_delta_bytes: int | None = None
     peak_memory_bytes: int | None = None
     planned_memory_bytes: int | None = None
     energy_mj: float | None = None

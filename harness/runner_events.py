@@ -3,7 +3,8 @@
 Device output is hostile. A line that is not exactly what the contract says makes the whole output worthless,
 and TrialError says which line and why. Text fields are made harmless here.
 
-An event's schema is its dataclass: the annotation of each field is its check.
+An event's schema is its dataclass: the annotation of each field is its check. A field without one is not of
+the runner.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from __future__ import annotations
 import json
 import statistics
 from dataclasses import dataclass
-from typing import Annotated, get_type_hints
+from typing import Annotated, get_origin, get_type_hints
 
 from harness.errors import TrialError
 from harness.text import clean
@@ -140,7 +141,10 @@ class Top:
 
 @dataclass(frozen=True)
 class NodeTime:
-    """One node of a profile: multiply-accumulates, bytes touched, nanoseconds per run."""
+    """One node of a profile: multiply-accumulates, bytes touched, nanoseconds per run.
+
+    instructions: of the node in one inference. The runner does not tell them, an emulator counts them.
+    """
 
     index: Count
     name: Text
@@ -150,6 +154,7 @@ class NodeTime:
     macs: Count
     bytes: Count
     ns: Counts
+    instructions: int | None = None
 
     @property
     def median_ns(self) -> float:
@@ -248,7 +253,11 @@ _EVENTS = {
 }
 _WITHOUT_MODEL = ("info", "lease", "bandwidth")  # modes
 _CHECKS = {
-    kind: {name: hint.__metadata__[0] for name, hint in get_type_hints(kind, include_extras=True).items()}
+    kind: {
+        name: hint.__metadata__[0]
+        for name, hint in get_type_hints(kind, include_extras=True).items()
+        if get_origin(hint) is Annotated
+    }
     for kind in (*_EVENTS.values(), StartInfo)
 }
 

@@ -89,6 +89,7 @@ CELLS = sa.Table(
     sa.Column("samples", sa.Integer),
     sa.Column("size_bytes", sa.BigInteger),
     sa.Column("size_compressed_bytes", sa.BigInteger),
+    sa.Column("ota_delta_bytes", sa.BigInteger),
     sa.Column("peak_memory_bytes", sa.BigInteger),
     sa.Column("planned_memory_bytes", sa.BigInteger),
     sa.Column("energy_mj", sa.Float),
@@ -129,6 +130,7 @@ LAYERS = sa.Table(
     sa.Column("macs", sa.BigInteger, nullable=False),
     sa.Column("bytes", sa.BigInteger, nullable=False),
     sa.Column("ns", sa.LargeBinary, nullable=False),  # int64, zlib
+    sa.Column("instructions", sa.BigInteger),
 )
 
 PREDICTIONS = sa.Table(
@@ -174,9 +176,19 @@ def _planned_memory(connection: sa.Connection) -> None:
     )
 
 
+def _instructions_of_layers_and_deltas(connection: sa.Connection) -> None:
+    """Version 4: a layer has its instructions, a cell the size of the update from the release before."""
+    connection.exec_driver_sql("ALTER TABLE layers ADD COLUMN instructions BIGINT")
+    connection.exec_driver_sql("ALTER TABLE cells ADD COLUMN ota_delta_bytes BIGINT")
+
+
 # MIGRATIONS[i] lifts a database from version i + 1 to i + 2; a new one is made as METADATA says. A migration
 # is written in SQL of its own, because METADATA goes on changing.
-MIGRATIONS: list[Callable[[sa.Connection], None]] = [_identities_releases_and_layers, _planned_memory]
+MIGRATIONS: list[Callable[[sa.Connection], None]] = [
+    _identities_releases_and_layers,
+    _planned_memory,
+    _instructions_of_layers_and_deltas,
+]
 
 
 def is_current(connection: sa.Connection) -> bool:

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from harness import comparison
-from harness.comparison import Shift, holm, latency_verdict, mann_whitney, repeat_noise, shift
+from harness.comparison import Shift, holm, latency_verdict, mann_whitney, paired_ratio, repeat_noise, shift
 from tests.support import noise
 
 
@@ -41,6 +41,21 @@ def test_shift_of_a_pure_slowdown():
     assert 1.08 < low < 1.1 < high < 1.12
     assert found.p < 1e-6
     assert shift(base, base * 1.1) == found
+
+
+def test_a_paired_ratio_does_not_see_what_drifts_from_round_to_round():
+    drift = np.array([1.0, 1.5, 0.7])
+    ratio, (low, high) = paired_ratio(10 * drift, 4 * drift)
+    assert (ratio, low, high) == pytest.approx((0.4, 0.4, 0.4))
+    assert paired_ratio(drift[:1], 2 * drift[:1]) == (pytest.approx(2), None)
+
+
+@pytest.mark.parametrize("rounds", [2, 3, 10])
+def test_the_interval_of_a_paired_ratio_holds_the_truth_as_often_as_it_says(rounds):
+    rng = np.random.default_rng(1)
+    base, new = np.exp(rng.normal(0, 0.1, (2, 2000, rounds))) * np.array([1, 0.8])[:, None, None]
+    found = [paired_ratio(b, n)[1] for b, n in zip(base, new, strict=True)]
+    assert np.mean([low <= 0.8 <= high for low, high in found]) == pytest.approx(0.95, abs=0.015)
 
 
 def test_noise_of_a_device_is_how_far_its_repeats_lie_apart():

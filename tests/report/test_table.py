@@ -205,7 +205,8 @@ def test_json_document():
             "latency_ms": {"median": 1.234, "p90": 1.5425, "min": 0.617, "mad": 0.125, "n": 128,
                            "ci95": [0.9255, 1.851], "cold_start": 2.468},
             "instructions": 36_900_123, "top1": 0.85, "top5": 0.9, "samples": 500, "dataset_sha256": None,
-            "size_bytes": 350_000, "size_compressed_bytes": None, "peak_memory_bytes": None, "planned_memory_bytes": None, "energy_mj": None,
+            "size_bytes": 350_000, "size_compressed_bytes": None, "ota_delta_bytes": None,
+                "peak_memory_bytes": None, "planned_memory_bytes": None, "energy_mj": None,
             "model_sha256": None,
         }],
     }  # fmt: skip
