@@ -2,7 +2,7 @@
 
 A recipe module defines `RECIPE`, a `Recipe`. `load(name)` runs `models/<name>.py`; `names()` lists the
 folder. What recipes share is in sub-folders: `architectures`, `data` (packaged data sets), `training` (how
-stored weights were made).
+stored weights were made); a module whose name begins with an underscore is no recipe.
 """
 
 from __future__ import annotations
@@ -57,6 +57,22 @@ class Download:
 
 
 @dataclass(frozen=True)
+class Pixel2:
+    """Published figures of one big core of a Pixel 2; None where none is published.
+
+    top1, ms: of the original, after post-training quantization, after quantization-aware training. mb: of the
+    original and of either quantized file. Source: PIXEL2_SOURCE.
+    """
+
+    top1: tuple[float, float, float | None]
+    ms: tuple[float, float, float | None]
+    mb: tuple[float, float]
+
+
+PIXEL2_SOURCE = "https://www.tensorflow.org/lite/performance/model_optimization"
+
+
+@dataclass(frozen=True)
 class Recipe:
     """Everything needed to benchmark one model.
 
@@ -64,8 +80,9 @@ class Recipe:
     its quantization-aware training. seeded(side): the same architecture with seeded, well-scaled weights, for
     inputs of side × side where a side is given. weights_help: what `--weights FILE` takes. inputs, outputs:
     names to use with a GraphDef weights file. input_shape: batch of 1 first. dataset: name of the default
-    data set, a file in `models/data`, or None. labels: class names by index. published: figures from the
-    literature with their source, such as {"top1": 0.709}.
+    data set, a file in `models/data`, or None. labels: class names by index. metric: "top1", or "auc" for a
+    model that repeats its input, where label 1 is an anomaly. published: figures from the literature with
+    their source, such as {"top1": 0.709}.
     """
 
     name: str
@@ -81,13 +98,15 @@ class Recipe:
     input_shape: tuple[int, ...] = ()
     dataset: str | None = None
     labels: tuple[str, ...] = ()
+    metric: str = "top1"
     licence: str = ""
     published: dict[str, object] = field(default_factory=dict)
+    pixel2: Pixel2 | None = None
 
 
 def names() -> list[str]:
     """The recipes there are: the files of this folder."""
-    return sorted(path.stem for path in FOLDER.glob("*.py") if path.stem != "__init__")
+    return sorted(path.stem for path in FOLDER.glob("*.py") if not path.stem.startswith("_"))
 
 
 def load(name: str) -> Recipe:

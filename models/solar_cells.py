@@ -10,13 +10,16 @@ them: not for commercial use. The weights are made by models/training/solar_cell
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 
 from harness.graph import Graph
 from models import Preprocess, Recipe
+from models.architectures.builder import stored
 from models.architectures.mobilenet_v1 import mobilenet_v1
+from models.architectures.seeded import seeded
 from models.data.solar_cells import CLASSES
 
 WEIGHTS = Path(__file__).with_suffix(".npz")
@@ -25,12 +28,13 @@ INPUT_SHAPE = (1, 128, 128, 1)
 PREPROCESS = Preprocess(resize=INPUT_SHAPE[1:3], channels=1, mean=(127.5,), std=(127.5,))
 
 
+NETWORK = partial(mobilenet_v1, name="solar_cells", width=WIDTH, classes=len(CLASSES))
+
+
 def build() -> Graph:
     """The float graph with its trained weights."""
     with np.load(WEIGHTS, allow_pickle=False) as weights:
-        return mobilenet_v1(
-            weights, name="solar_cells", width=WIDTH, input_shape=INPUT_SHAPE, classes=len(CLASSES)
-        )
+        return NETWORK(stored(weights, "solar_cells"), input_shape=INPUT_SHAPE)
 
 
 RECIPE = Recipe(
@@ -38,6 +42,7 @@ RECIPE = Recipe(
     description="defective or functional solar cell, MobileNet v1 0.25, 128×128 grey",
     preprocess=PREPROCESS,
     build=build,
+    seeded=seeded(NETWORK, INPUT_SHAPE, PREPROCESS),
     inputs=("input",),
     outputs=("probabilities",),
     input_shape=INPUT_SHAPE,

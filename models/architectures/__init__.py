@@ -1,1 +1,4 @@
-"""Network architectures in the project's IR, for recipes that hold their own weights: one file each."""
+"""Network architectures in the project's IR, one file each, for weights that come by name.
+
+`builder.py` is what they share; `seeded.py` makes weights where there are none.
+"""

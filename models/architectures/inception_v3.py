@@ -3,25 +3,15 @@ arXiv:1512.00567), its layers named as in TensorFlow-Slim, without the auxiliary
 
     stem (299 → 35) → Mixed_5b–5d → Mixed_6a–6e (17) → Mixed_7a–7c (8) → average pool → Logits → softmax
 
-Each convolution has no bias and is followed by a BatchNorm and a Relu node of its own, as a training
-framework exports them. With 1001 classes it has 23.9 million parameters.
+With 1001 classes it has 23.9 million parameters.
 """
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable
+from harness.graph import Graph
+from models.architectures.builder import INPUT, Builder, Weights
 
-import numpy as np
-
-from harness.errors import FormatError
-from harness.graph import Graph, Node, Tensor
-from harness.ops import infer_shapes
-
-EPSILON = 1e-3  # TensorFlow-Slim's
-
-Weights = Callable[[str, tuple[int, ...]], np.ndarray]
-"""Name and shape of a parameter → its float32 values. Convolutions are OHWI."""
+SCOPE = "InceptionV3"
 
 # A layer: (name, outputs, (height, width)[, stride]); stride 2 is VALID, stride 1 is SAME. A branch is
 # a list of layers, of "max" or "avg" pools of 3×3, and of pairs of layers whose results are joined.
@@ -110,108 +100,45 @@ def inception_v3(
     input_shape: tuple[int, ...] = (1, 299, 299, 3),
     classes: int = 1001,
 ) -> Graph:
-    """The float graph: input "input" (NHWC), output "InceptionV3/Predictions/Softmax" (batch, classes).
-
-    weights is asked for LAYER/weights, LAYER/BatchNorm/gamma, beta, moving_mean and moving_variance, and
-    Logits/Conv2d_1c_1x1/weights and biases. Raises FormatError where it gives another shape.
-    """
-    builder = _Builder(Graph(name), weights)
-    builder.graph.tensors["input"] = Tensor("input", tuple(input_shape), np.dtype(np.float32))
-    builder.graph.inputs = ["input"]
-    x = builder.branch("InceptionV3", "input", STEM)
+    """The float graph: input "input" (NHWC), output "probabilities" (batch, classes)."""
+    b = Builder(name, weights, input_shape)
+    x = _branch(b, SCOPE, INPUT, STEM)
     for block, branches in BLOCKS.items():
-        scope = f"InceptionV3/{block}"
-        ends = [builder.branch(f"{scope}/Branch_{i}", x, branch) for i, branch in enumerate(branches)]
-        x = builder.node("Concatenation", f"{scope}/concat", ends, axis=3)
-    builder.head(x, classes)
-    return infer_shapes(builder.graph.verify())
+        scope = f"{SCOPE}/{block}"
+        ends = [_branch(b, f"{scope}/Branch_{i}", x, branch) for i, branch in enumerate(branches)]
+        x = b.node("Concatenation", f"{scope}/concat", *ends, axis=3)
+    return b.classifier(x, f"{SCOPE}/Logits/Conv2d_1c_1x1", classes)
 
 
-def seeded(seed: int = 0) -> Weights:
-    """Random parameters that keep activations near unit variance: convolutions by He et al. 2015, and batch
-    norm statistics around those that they then have."""
-    rng = np.random.default_rng(seed)
-
-    def weights(name: str, shape: tuple[int, ...]) -> np.ndarray:
-        values = rng.standard_normal(shape, np.float32)
-        part = name.rsplit("/", 1)[-1]
-        if part == "weights":
-            return values * np.float32(math.sqrt(2 / math.prod(shape[1:])))
-        if part in ("gamma", "moving_variance"):
-            return 1 + np.float32(0.1) * np.tanh(values)
-        return np.float32(0.1) * values
-
-    return weights
+def _branch(b: Builder, scope: str, x: str, parts: list) -> str:
+    for part in parts:
+        if isinstance(part, str):
+            x = _pool(b, scope, x, part)
+        elif isinstance(part, list):
+            ends = [_layer(b, scope, x, *layer) for layer in part]
+            x = b.node("Concatenation", f"{scope}/concat", *ends, axis=3)
+        else:
+            x = _layer(b, scope, x, *part)
+    return x
 
 
-class _Builder:
-    def __init__(self, graph: Graph, weights: Weights) -> None:
-        self.graph = graph
-        self.weights = weights
+def _pool(b: Builder, scope: str, x: str, kind: str) -> str:
+    """3×3: the maximum at every other pixel, or the average at every one."""
+    if kind == "max":
+        attrs = {"filter": (3, 3), "stride": (2, 2), "padding": "VALID"}
+        return b.node("MaxPool2D", f"{scope}/MaxPool_1a_3x3", x, **attrs)
+    attrs = {"filter": (3, 3), "stride": (1, 1), "padding": "SAME"}
+    return b.node("AveragePool2D", f"{scope}/AvgPool_0a_3x3", x, **attrs)
 
-    def const(self, name: str, shape: tuple[int, ...]) -> str:
-        array = np.asarray(self.weights(name, shape), np.float32)
-        if array.shape != shape:
-            raise FormatError(f"graph '{self.graph.name}': '{name}' has shape {array.shape}, not {shape}")
-        return self.graph.add_const(name, array)
 
-    def node(self, op: str, name: str, inputs: list[str], **attrs: object) -> str:
-        """Adds a node whose output tensor has the node's name, its shape inferred."""
-        node = Node(op, self.graph.unique_name(name), list(inputs), [], attrs)
-        node.outputs = [node.name]
-        self.graph.nodes.append(node)
-        self.graph.tensors[node.name] = Tensor(node.name, None, np.dtype(np.float32))
-        touched = {name: self.graph.tensors[name] for name in (*node.inputs, node.name)}
-        infer_shapes(Graph(self.graph.name, touched, [node]))
-        return node.name
-
-    def branch(self, scope: str, x: str, parts: list) -> str:
-        for part in parts:
-            if isinstance(part, str):
-                x = self.pool(scope, x, part)
-            elif isinstance(part, list):
-                x = self.node(
-                    "Concatenation", f"{scope}/concat", [self.layer(scope, x, *p) for p in part], axis=3
-                )
-            else:
-                x = self.layer(scope, x, *part)
-        return x
-
-    def pool(self, scope: str, x: str, kind: str) -> str:
-        """3×3: the maximum at every other pixel, or the average at every one."""
-        if kind == "max":
-            attrs = {"filter": (3, 3), "stride": (2, 2), "padding": "VALID"}
-            return self.node("MaxPool2D", f"{scope}/MaxPool_1a_3x3", [x], **attrs)
-        attrs = {"filter": (3, 3), "stride": (1, 1), "padding": "SAME"}
-        return self.node("AveragePool2D", f"{scope}/AvgPool_0a_3x3", [x], **attrs)
-
-    def layer(
-        self,
-        scope: str,
-        x: str,
-        name: str,
-        outputs: int,
-        window: tuple[int, int],
-        stride: int = 1,
-        padding: str = "SAME",
-    ) -> str:
-        """Convolution, batch norm, Relu."""
-        name = f"{scope}/{name}"
-        weights = self.const(f"{name}/weights", (outputs, *window, self.graph.tensors[x].shape[3]))
-        attrs = {"stride": (stride, stride), "padding": "VALID" if stride == 2 else padding}
-        x = self.node("Conv2D", f"{name}/Conv2D", [x, weights], **attrs)
-        parts = ("gamma", "beta", "moving_mean", "moving_variance")
-        constants = [self.const(f"{name}/BatchNorm/{part}", (outputs,)) for part in parts]
-        x = self.node("BatchNorm", f"{name}/BatchNorm/FusedBatchNorm", [x, *constants], epsilon=EPSILON)
-        return self.node("Relu", f"{name}/Relu", [x])
-
-    def head(self, x: str, classes: int) -> None:
-        scope = "InceptionV3/Logits"
-        _, *size, depth = self.graph.tensors[x].shape
-        x = self.node("AveragePool2D", f"{scope}/AvgPool_1a_8x8", [x], filter=tuple(size), padding="VALID")
-        weights = self.const(f"{scope}/Conv2d_1c_1x1/weights", (classes, 1, 1, depth))
-        bias = self.const(f"{scope}/Conv2d_1c_1x1/biases", (classes,))
-        x = self.node("Conv2D", f"{scope}/Conv2d_1c_1x1/Conv2D", [x, weights])
-        x = self.node("BiasAdd", f"{scope}/Conv2d_1c_1x1/BiasAdd", [x, bias])
-        x = self.node("Squeeze", f"{scope}/SpatialSqueeze", [x], axes=(1, 2))
-        self.graph.outputs = [self.node("Softmax", "InceptionV3/Predictions/Softmax", [x], beta=1.0)]
+def _layer(
+    b: Builder,
+    scope: str,
+    x: str,
+    name: str,
+    outputs: int,
+    window: tuple[int, int],
+    stride: int = 1,
+    padding: str = "SAME",
+) -> str:
+    return b.layer(x, f"{scope}/{name}", outputs, window, stride, "VALID" if stride == 2 else padding)

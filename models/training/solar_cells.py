@@ -25,7 +25,7 @@ from tensorboard.util.tensor_util import make_ndarray
 from torch import nn
 
 from harness.samples import read_sample, storage_of
-from models.architectures.mobilenet_v1 import BLOCKS, EPSILON, channels
+from models.architectures.mobilenet_v1 import BLOCKS, EPSILON, LOGITS, SCOPE, channels
 from models.data.solar_cells import Cell, splits
 from models.solar_cells import INPUT_SHAPE, PREPROCESS, WEIGHTS, WIDTH
 
@@ -50,8 +50,8 @@ class Layer(nn.Module):
         return {
             "gamma": norm.weight,
             "beta": norm.bias,
-            "mean": norm.running_mean,
-            "variance": norm.running_var,
+            "moving_mean": norm.running_mean,
+            "moving_variance": norm.running_var,
         }
 
 
@@ -79,24 +79,26 @@ class Network(nn.Module):
         nodes = GraphDef.FromString(frozen_graph.read_bytes()).node
         values = {node.name: make_ndarray(node.attr["value"].tensor) for node in nodes if node.op == "Const"}
         for name, layer in self.layers.items():
-            depthwise = name.endswith("_depthwise")
-            weights = values[f"MobilenetV1/{name}/{'depthwise_weights' if depthwise else 'weights'}"]
-            weights = weights.transpose((2, 3, 0, 1) if depthwise else (3, 2, 0, 1))
+            weights = values[_weights_name(name)]
+            weights = weights.transpose((2, 3, 0, 1) if name.endswith("_depthwise") else (3, 2, 0, 1))
             if weights.shape[1] != layer.conv.weight.shape[1]:  # grey is the same value in all three colours
                 weights = weights.sum(1, keepdims=True)
             layer.conv.weight.data = torch.from_numpy(weights.copy())
             for part, target in layer.norm_arrays().items():
-                part = {"mean": "moving_mean", "variance": "moving_variance"}.get(part, part)
-                target.data.copy_(torch.from_numpy(values[f"MobilenetV1/{name}/BatchNorm/{part}"]))
+                target.data.copy_(torch.from_numpy(values[f"{SCOPE}/{name}/BatchNorm/{part}"]))
 
     def arrays(self) -> dict[str, np.ndarray]:
         """Weights in the project's layouts: convolutions as float16, everything else as float32."""
-        found = {"Logits/weights": self.logits.weight, "Logits/bias": self.logits.bias}
+        found = {f"{LOGITS}/weights": self.logits.weight, f"{LOGITS}/biases": self.logits.bias}
         for name, layer in self.layers.items():
             axes = (1, 2, 3, 0) if name.endswith("_depthwise") else (0, 2, 3, 1)
-            found[f"{name}/weights"] = layer.conv.weight.permute(axes).half()
-            found |= {f"{name}/{part}": array for part, array in layer.norm_arrays().items()}
+            found[_weights_name(name)] = layer.conv.weight.permute(axes).half()
+            found |= {f"{SCOPE}/{name}/BatchNorm/{part}": a for part, a in layer.norm_arrays().items()}
         return {name: value.detach().numpy() for name, value in found.items()}
+
+
+def _weights_name(layer: str) -> str:
+    return f"{SCOPE}/{layer}/{'depthwise_weights' if layer.endswith('_depthwise') else 'weights'}"
 
 
 def load(cells: list[Cell]) -> tuple[torch.Tensor, torch.Tensor]:

@@ -13,7 +13,7 @@ from harness.errors import UsageError
 
 def test_names_are_the_folders_files():
     assert {"kws", "mobilenet_v1_0.25_128", "solar_cells"} <= set(models.names())
-    assert "__init__" not in models.names()
+    assert not [name for name in models.names() if name.startswith("_")]
 
 
 def test_unknown_name_suggests_the_nearest():
@@ -37,7 +37,10 @@ def test_fields_are_complete(name):
     assert recipe.name == name
     assert recipe.description
     assert recipe.licence
+    assert recipe.build or recipe.fetched
     assert recipe.build or recipe.weights_help
+    assert recipe.seeded
+    assert recipe.metric in ("top1", "auc")
     assert recipe.input_shape[0] == 1
     assert len(set(recipe.labels)) == len(recipe.labels) > 1
     assert all(label.strip() == label and label for label in recipe.labels)
@@ -45,9 +48,18 @@ def test_fields_are_complete(name):
     assert not recipe.published or recipe.published["source"].startswith("https://")
     preprocess = recipe.preprocess
     assert preprocess.resize in (None, recipe.input_shape[1:3])
-    assert preprocess.channels == recipe.input_shape[-1]
+    assert len(recipe.input_shape) == 2 or preprocess.channels == recipe.input_shape[-1]
     assert 0 < preprocess.crop <= 1
     assert all(std > 0 and math.isfinite(std) for std in preprocess.std)
+
+
+@pytest.mark.parametrize("name", [name for name in models.names() if models.load(name).qat])
+def test_published_files_come_by_https_and_are_of_one_family(name):
+    recipe = models.load(name)
+    for published in (recipe.fetched, recipe.qat):
+        assert published.url.startswith("https://storage.googleapis.com/download.tensorflow.org/models/")
+        assert published.member
+    assert recipe.qat.member.endswith("_quant.tflite")
 
 
 @pytest.mark.parametrize("name", [name for name in models.names() if models.load(name).build])

@@ -10,8 +10,10 @@ from harness.datasets import open_dataset
 from harness.errors import FormatError
 from harness.ops import node_macs, run_reference
 from harness.samples import storage_of
-from models.architectures.mobilenet_v1 import mobilenet_v1
+from models.architectures.builder import stored
+from models.architectures.mobilenet_v1 import LOGITS
 from models.data import solar_cells
+from models.solar_cells import NETWORK
 
 GOLDEN = Path(__file__).parent.parent / "golden" / "solar_cells.npz"
 
@@ -65,17 +67,17 @@ def test_weights_are_a_few_hundred_kilobytes():
     ("change", "message"),
     [
         (
-            lambda weights: weights.pop("Conv2d_3_depthwise/beta"),
-            "the weights lack 'Conv2d_3_depthwise/beta'",
+            lambda weights: weights.pop("MobilenetV1/Conv2d_3_depthwise/BatchNorm/beta"),
+            "the weights lack 'MobilenetV1/Conv2d_3_depthwise/BatchNorm/beta'",
         ),
-        (lambda weights: weights.update({"Logits/bias": np.zeros(3)}), r"'Logits/bias' has shape \(3,\)"),
+        (lambda weights: weights.update({f"{LOGITS}/biases": np.zeros(3)}), r"biases' has shape \(3,\)"),
     ],
 )
 def test_weights_that_do_not_fit_are_named(recipe, change, message):
     weights = dict(np.load(models.FOLDER / "solar_cells.npz"))
     change(weights)
     with pytest.raises(FormatError, match=message):
-        mobilenet_v1(weights, name="solar_cells", width=0.25, input_shape=recipe.input_shape, classes=2)
+        NETWORK(stored(weights, "solar_cells"), input_shape=recipe.input_shape)
 
 
 def test_split_is_complete_disjoint_and_stratified(parts):
