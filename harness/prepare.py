@@ -1,18 +1,18 @@
 """Everything that happens on the host before a device is touched: import → optimize → quantize → pack.
 
-A model is prepared once for all devices, because the model file is the same for every target.
+A model is prepared once for all devices, because the model file is the same for every target, and what was
+made is kept for the next run (harness/artifacts.py).
 """
 
 from __future__ import annotations
 
-import hashlib
 import zlib
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
-from harness import datasets
+from harness import artifacts, datasets
 from harness.calibration import Calibration
 from harness.datasets import Dataset
 from harness.deploy import Depot
@@ -62,9 +62,9 @@ def prepare(
     calibration = _calibration(source.name, opened, kinds, work, progress)
     files = {}
     for name, kind in kinds.items():
-        graph = kind.make(kind.of(source).trial_graph, calibration)
-        path, variant = _write(graph, name, kind.arithmetic, work / f"{source.name}-{name}.qbm")
-        files[path] = variant
+        progress(f"making {name}", 0, 0)
+        path = work / f"{source.name}-{name}.qbm"
+        files[path] = _write(name, kind, kind.of(source), calibration, path)
     notes = (*_left_out(source, variants or [], kinds), *_calibration_notes(source.name, calibration))
     evaluation, shards = _write_evaluation(opened, work, source.name, progress)
     return Prepared(source.name, files, evaluation, shards, notes)
@@ -134,17 +134,31 @@ def open_dataset(source: Source, dataset: str | None, samples: int | None) -> Da
     )
 
 
-def _write(graph: Graph, name: str, arithmetic: str, path: Path) -> tuple[Path, Variant]:
-    content = pack(graph)
-    path.write_bytes(content)
-    return path, Variant(
+def _write(
+    name: str, kind: VariantKind, source: Source, calibration: Calibration | None, path: Path
+) -> Variant:
+    """The variant of a source as a model file."""
+
+    def make(path: Path) -> dict[str, int]:
+        content = pack(kind.make(source.trial_graph, calibration))
+        path.write_bytes(content)
+        return {"size": len(content), "compressed_size": len(zlib.compress(content, COMPRESSION))}
+
+    seen = _content(calibration.samples) if kind.calibrated else None
+    file = artifacts.provide([source.fingerprint, name, seen], path, make)
+    return Variant(
         name=name,
-        arithmetic=arithmetic,
+        arithmetic=kind.arithmetic,
         remote="",
-        model_sha256=hashlib.sha256(content).hexdigest(),
-        size_bytes=len(content),
-        size_compressed_bytes=len(zlib.compress(content, COMPRESSION)),
+        model_sha256=file.sha256,
+        size_bytes=file.facts["size"],
+        size_compressed_bytes=file.facts["compressed_size"],
     )
+
+
+def _content(samples: Dataset) -> list[object]:
+    """All that decides the bytes of a dataset file."""
+    return [samples.samples, samples.preprocess, samples.input_shape]
 
 
 def _write_evaluation(
@@ -157,13 +171,15 @@ def _write_evaluation(
     length = max(1, SHARD_BYTES // dataset.sample_bytes)
     digests, shards = [], []
     for first in range(0, len(dataset), length):
-        path = work / f"{name}-{first}.qbd"
         part = dataset.part(first, first + length)
-        written = datasets.write_dataset(
-            part, path, lambda done, _, first=first: shown(first + done, len(dataset))
-        )
-        digests.append(written.file_sha256)
-        shards.append((path, len(part)))
+
+        def make(path: Path, part: Dataset = part, first: int = first) -> dict[str, int]:
+            datasets.write_dataset(part, path, lambda done, _: shown(first + done, len(dataset)))
+            return {}
+
+        file = artifacts.provide(_content(part), work / f"{name}-{first}.qbd", make)
+        digests.append(file.sha256)
+        shards.append((file.path, len(part)))
     sha256 = datasets.content_sha256(dataset, digests)
     return EvaluationSet(dataset.name, sha256, tuple(dataset.ids), dataset.labels), tuple(shards)
 

@@ -8,7 +8,7 @@ from functools import cached_property
 from pathlib import Path
 
 import models
-from harness import importers, passes
+from harness import artifacts, importers, passes
 from harness.errors import FormatError, UsageError, unknown_name
 from harness.graph import Graph
 from harness.passes import turn_inputs
@@ -36,6 +36,11 @@ class Source:
     def trial_graph(self) -> Graph:
         """The graph as it runs on a data set, whose images are channels last."""
         return turn_inputs.run(self.graph)
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """Of all that a variant is made from."""
+        return artifacts.fingerprint(self.trial_graph)
 
     @property
     def input_shape(self) -> tuple[int, ...]:

@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from scipy import stats as scipy_stats
 
 # Smallest sample that supports a percentile at 99 % confidence (MLPerf LoadGen's early-stopping rule).
 RUNS_FOR_PERCENTILE = {90: 64, 95: 130, 99: 662}
@@ -59,7 +58,7 @@ def median_interval(groups: Sequence[np.ndarray], confidence: float = 0.95) -> t
 
 def wilson_interval(successes: int, n: int, confidence: float = 0.95) -> tuple[float, float]:
     """Wilson score interval of a share such as top-1; n must be positive."""
-    interval = scipy_stats.binomtest(successes, n).proportion_ci(confidence, method="wilson")
+    interval = _binomial_test(successes, n).proportion_ci(confidence, method="wilson")
     return float(interval.low), float(interval.high)
 
 
@@ -74,7 +73,14 @@ def mcnemar(correct_a: np.ndarray, correct_b: np.ndarray) -> float:
     only_a, only_b = int(np.sum(a & ~b)), int(np.sum(b & ~a))
     if only_a + only_b == 0:
         return 1.0
-    return float(scipy_stats.binomtest(only_a, only_a + only_b, 0.5).pvalue)
+    return float(_binomial_test(only_a, only_a + only_b).pvalue)
+
+
+def _binomial_test(successes: int, n: int):
+    """SciPy's exact test of a share against one half."""
+    from scipy import stats  # here, because importing it takes half a second, before every trial
+
+    return stats.binomtest(successes, n, 0.5)
 
 
 def outliers(values: np.ndarray) -> np.ndarray:

@@ -29,7 +29,7 @@ LAYERS = [
     ["harness.planner", "harness.node_fields", "harness.pack"],
     ["harness.exporters"],
     ["harness.samples", "harness.sample_folder", "harness.datasets", "models.training"],
-    ["harness.build", "harness.environment", "harness.checkup", "harness.deploy"],
+    ["harness.artifacts", "harness.build", "harness.environment", "harness.checkup", "harness.deploy"],
     [
         "harness.stats",
         "harness.comparison",

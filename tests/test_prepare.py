@@ -66,3 +66,34 @@ def test_variants_of_a_channels_first_network_keep_its_input(channels_first, ima
     graph = variant_graph(channels_first, "int8", images, tmp_path, silent)
     tensor = graph.tensors[graph.inputs[0]]
     assert (tensor.dtype, tensor.shape) == (np.int8, (1, 3, 9, 9))
+
+
+def test_preparing_again_gives_the_same_and_makes_nothing(images, tmp_path, monkeypatch):
+    source = Source("small", small_network(), parse_preprocess("mean=127.5,std=127.5"))
+    first, second = tmp_path / "first", tmp_path / "second"
+    first.mkdir()
+    second.mkdir()
+    before = prepare(source, None, images, None, first, silent)
+    monkeypatch.setattr("harness.prepare.pack", None)
+    monkeypatch.setattr("harness.datasets.write_dataset", None)
+    after = prepare(source, None, images, None, second, silent)
+    assert list(after.variants.values()) == list(before.variants.values())
+    assert (after.notes, after.evaluation.sha256) == (before.notes, before.evaluation.sha256)
+    assert [count for _, count in after.shards] == [count for _, count in before.shards]
+    fewer = prepare(source, ["f32"], images, None, tmp_path, silent)
+    assert fewer.notes == ()
+
+
+def test_another_calibration_or_network_is_another_file(images, tmp_path):
+    def hashes(network, preprocess, name):
+        folder = tmp_path / name
+        folder.mkdir()
+        made = prepare(Source("m", network, parse_preprocess(preprocess)), None, images, None, folder, silent)
+        return {variant.name: variant.model_sha256 for variant in made.variants.values()}
+
+    one = hashes(small_network(), "mean=127.5,std=127.5", "one")
+    brighter = hashes(small_network(), "mean=0,std=127.5", "two")
+    assert (brighter["f32"] == one["f32"], brighter["int8"] == one["int8"]) == (True, False)
+    changed = small_network()
+    next(tensor for tensor in changed.tensors.values() if tensor.is_const).data[...] *= 2
+    assert hashes(changed, "mean=127.5,std=127.5", "three")["f32"] != one["f32"]

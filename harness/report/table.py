@@ -15,7 +15,6 @@ import json
 import textwrap
 from collections.abc import Sequence
 
-import pandas as pd
 from tabulate import tabulate
 
 from harness.columns import COLUMNS
@@ -47,6 +46,8 @@ def _json(cells: Sequence[Cell], run: RunRecord, _width: int) -> str:
 
 
 def _csv(cells: Sequence[Cell], _run: RunRecord, _width: int) -> str:
+    import pandas as pd  # here, because importing it takes as long as showing a table
+
     rows = [[_csv_value(column.get(cell)) for column in COLUMNS] for cell in cells]
     frame = pd.DataFrame(rows, columns=[column.key for column in COLUMNS], dtype=object)
     return frame.to_csv(index=False, lineterminator="\n").rstrip("\n")
