@@ -57,8 +57,9 @@ class Calibration:
         return min_max(self._chunks(device, argv, tensor_names(graph)))
 
     def _data(self) -> Path:
-        """The samples as a dataset file, written once."""
-        path = self._work / "calibration.qbd"
+        """The samples as a dataset file, written once; two models may share the folder but not the file."""
+        contents = (self.samples.samples, self.samples.preprocess, self.samples.input_shape)
+        path = self._work / f"calibration-{hashlib.sha256(repr(contents).encode()).hexdigest()[:16]}.qbd"
         if not path.exists():
             datasets.write_dataset(
                 self.samples,

@@ -10,6 +10,7 @@ import hashlib
 import importlib
 import json
 import math
+import os
 import pkgutil
 import zlib
 from collections import defaultdict
@@ -24,7 +25,7 @@ import models.data
 from harness import formats
 from harness.errors import FormatError, UsageError, unknown_name
 from harness.files import replacing
-from harness.sample_folder import read_folder
+from harness.sample_folder import read_folder, read_unlabelled
 from harness.samples import Storage, read_sample, storage_of
 from models import Preprocess
 from models.data import Sample
@@ -38,8 +39,8 @@ _DTYPE_CODES = {np.dtype(np.float32): "F32", np.dtype(np.int8): "S8", np.dtype(n
 class Dataset:
     """Samples in a fixed order, decoded when asked for.
 
-    pool: what calibration may draw from; the training split where there is one, else all of the folder.
-    overlaps_evaluation: this is a calibration set that shares samples with the evaluation.
+    pool: what calibration may draw from: the training split where there is one, else what was held out of
+    the folder, else all of it. held_out: how many samples of the folder are therefore not among `samples`.
     input_shape: the model's input, batch of 1 first.
     """
 
@@ -48,7 +49,7 @@ class Dataset:
     preprocess: Preprocess
     input_shape: tuple[int, ...]
     pool: tuple[Sample, ...] = ()
-    overlaps_evaluation: bool = False
+    held_out: int = 0
 
     def __len__(self) -> int:
         return len(self.samples)
@@ -125,16 +126,18 @@ def open_dataset(
     seed: int = 0,
     *,
     classes: int | None = None,
+    hold_out: int = 0,
 ) -> Dataset:
     """A packaged data set's test split, or a folder (see harness/sample_folder.py).
 
     samples: a stratified subset of that many. classes: the model's number of classes, which labels must stay
-    below. Raises UsageError or FormatError naming the data set, file or line; images are not decoded yet.
+    below. hold_out: samples of a folder that are for calibration alone, if it has at least twice as many.
+    Raises UsageError or FormatError naming the data set, file or line; images are not decoded yet.
     """
     _check_preprocess(preprocess, input_shape)
     if str(source) in names():
         parts = importlib.import_module(f"models.data.{source}").splits()
-        found, pool = tuple(parts["test"]), tuple(parts["train"])
+        found, pool, hold_out = tuple(parts["test"]), tuple(parts["train"]), 0
     elif Path(source).is_dir():
         found = pool = tuple(read_folder(Path(source)))
     elif Path(source).exists():
@@ -142,18 +145,49 @@ def open_dataset(
     else:
         raise unknown_name("data set (or folder)", str(source), names())
     _check_labels(str(source), found, preprocess.label_offset, classes)
+    held_out = hold_out if len(found) >= 2 * hold_out else 0
+    if held_out:
+        pool = stratified(found, held_out, f"calibration/{seed}")
+        found = _without(found, pool, samples, str(source))
     chosen = found if samples is None else stratified(found, samples, f"evaluation/{seed}")
-    return Dataset(Path(source).name or str(source), chosen, preprocess, tuple(input_shape), pool)
+    return Dataset(_name(source), chosen, preprocess, tuple(input_shape), pool, held_out)
+
+
+def _without(
+    found: tuple[Sample, ...], held_out: tuple[Sample, ...], wanted: int | None, source: str
+) -> tuple[Sample, ...]:
+    """What is left to evaluate; at least as many samples as wanted."""
+    taken = set(held_out)
+    left = tuple(sample for sample in found if sample not in taken)
+    if wanted is not None and wanted > len(left):
+        raise UsageError(
+            f"{wanted} samples were asked for; data set {source} has {len(left)}, and {len(held_out)} for "
+            "calibration: give fewer --samples, or --calibration another folder"
+        )
+    return left
+
+
+def open_unlabelled(folder: str | Path, preprocess: Preprocess, input_shape: tuple[int, ...]) -> Dataset:
+    """Every sample file below a folder, for calibration. Raises UsageError where there is none."""
+    _check_preprocess(preprocess, input_shape)
+    found = tuple(read_unlabelled(Path(folder)))
+    return Dataset(_name(folder), found, preprocess, tuple(input_shape), pool=found)
+
+
+def _name(source: str | Path) -> str:
+    return Path(source).name or str(source)
 
 
 def calibration_split(dataset: Dataset, n: int = 100, seed: int = 0) -> Dataset:
-    """A stratified subset of `dataset.pool`: all of it where it has fewer than n samples.
-
-    Where the pool is not a training split, `overlaps_evaluation` says whether samples are evaluated too.
-    """
+    """A stratified subset of `dataset.pool`: all of it where it has fewer than n samples."""
     chosen = stratified(dataset.pool, min(n, len(dataset.pool)), f"calibration/{seed}")
-    shared = {sample.path for sample in chosen} & {sample.path for sample in dataset.samples}
-    return replace(dataset, samples=chosen, overlaps_evaluation=bool(shared))
+    return replace(dataset, samples=chosen)
+
+
+def overlap(a: Dataset, b: Dataset) -> bool:
+    """Whether a file is in both."""
+    first, second = ({os.path.abspath(sample.path) for sample in part.samples} for part in (a, b))
+    return not first.isdisjoint(second)
 
 
 def stratified(samples: Sequence[Sample], count: int, salt: str) -> tuple[Sample, ...]:

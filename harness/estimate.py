@@ -53,7 +53,7 @@ def _model(request: Request, name: str) -> tuple[str, list[str], int]:
     """Name, variants and number of samples."""
     source = open_source(name, request.weights, request.preprocess, request.qat)
     variants = kinds_of(source, list(request.variants) if request.variants else None)
-    dataset = open_dataset(source, request.dataset, request.samples)
+    dataset = open_dataset(source, request.dataset, request.samples, request.calibration)
     return source.name, list(variants), len(dataset) if dataset is not None else 0
 
 

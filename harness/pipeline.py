@@ -41,6 +41,7 @@ class Request:
     preprocess: str | None = None
     qat: str | None = None
     dataset: str | None = None
+    calibration: str | None = None  # a folder
     samples: int | None = None
     settings: TrialSettings = DEFAULT
     store: str = "results/quantbench.db"
@@ -132,7 +133,8 @@ def _prepare(request: Request, model: str, folder: Path, progress: Progress) -> 
     progress(f"{model}: importing and optimizing", 0, 0)
     source = open_source(model, request.weights, request.preprocess, request.qat)
     variants = list(request.variants) if request.variants else None
-    return prepare(source, variants, request.dataset, request.samples, folder, _named(progress, source.name))
+    shown = _named(progress, source.name)
+    return prepare(source, variants, request.dataset, request.samples, folder, shown, request.calibration)
 
 
 @contextmanager
@@ -205,6 +207,7 @@ def _record(request: Request, runtime_sha256: str) -> RunRecord:
         "preprocess": request.preprocess,
         "qat": request.qat,
         "dataset": request.dataset,
+        "calibration": request.calibration,
         "samples": request.samples,
     }
     return RunRecord(

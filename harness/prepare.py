@@ -23,6 +23,7 @@ from harness.results import EvaluationSet, Shard, Variant
 from harness.sources import PREPROCESS_HELP, Source
 from harness.trial import Progress
 from harness.variants import ALL, VariantKind, kinds_of
+from models import Preprocess
 
 CALIBRATION_SAMPLES = 100
 SHARD_BYTES = 64 << 20  # of the evaluation's data: what a device has to have room for
@@ -51,52 +52,76 @@ def prepare(
     samples: int | None,
     work: Path,
     progress: Progress,
+    calibration_folder: str | None = None,
 ) -> Prepared:
     """Makes the files of one model's trial in the folder `work`.
 
-    dataset: a name or folder, None for the recipe's own; without any, accuracy is not measured. Raises
-    UsageError or FormatError for input that cannot be used.
+    dataset: a name or folder, None for the recipe's own; without any, accuracy is not measured.
+    calibration_folder: to calibrate on instead of a part of the data set. Raises UsageError or FormatError
+    for input that cannot be used.
     """
     kinds = kinds_of(source, variants)
-    opened = open_dataset(source, dataset, samples)
-    calibration = _calibration(source.name, opened, kinds, work, progress)
+    opened = open_dataset(source, dataset, samples, calibration_folder)
+    calibration = _calibration(source, opened, calibration_folder, kinds, work, progress)
     files = {}
     for name, kind in kinds.items():
         progress(f"making {name}", 0, 0)
         path = work / f"{source.name}-{name}.qbm"
         files[path] = _write(name, kind, kind.of(source), calibration, path)
-    notes = (*_left_out(source, variants or [], kinds), *_calibration_notes(source.name, calibration))
+    notes = (
+        *_left_out(source, variants or [], kinds),
+        *_calibration_notes(source.name, opened, calibration),
+    )
     evaluation, shards = _write_evaluation(opened, work, source.name, progress)
     return Prepared(source.name, files, evaluation, shards, notes)
 
 
-def variant_graph(source: Source, variant: str, dataset: str | None, work: Path, progress: Progress) -> Graph:
+def variant_graph(
+    source: Source,
+    variant: str,
+    dataset: str | None,
+    work: Path,
+    progress: Progress,
+    calibration_folder: str | None = None,
+) -> Graph:
     """The graph of one variant; calibrated, where it has to be, on the dataset or the recipe's own."""
     kinds = kinds_of(source, [variant])
     kind = kinds[variant]
     opened = open_dataset(source, dataset, None) if kind.calibrated else None
-    return kind.make(kind.of(source).graph, _calibration(source.name, opened, kinds, work, progress))
+    calibration = _calibration(source, opened, calibration_folder, kinds, work, progress)
+    return kind.make(kind.of(source).graph, calibration)
 
 
-def open_calibration(source: Source, dataset: str | None, work: Path, progress: Progress) -> Calibration:
+def open_calibration(
+    source: Source, dataset: str | None, work: Path, progress: Progress, calibration_folder: str | None = None
+) -> Calibration:
     """The calibration set of the dataset, or of the recipe's own. Raises UsageError where there is none."""
-    return _chosen(source.name, open_dataset(source, dataset, None), work, progress)
+    return _chosen(source, open_dataset(source, dataset, None), calibration_folder, work, progress)
 
 
 def _calibration(
-    name: str, dataset: Dataset | None, kinds: dict[str, VariantKind], work: Path, progress: Progress
+    source: Source,
+    dataset: Dataset | None,
+    folder: str | None,
+    kinds: dict[str, VariantKind],
+    work: Path,
+    progress: Progress,
 ) -> Calibration | None:
     """None where no variant needs one."""
     if not any(kind.calibrated for kind in kinds.values()):
         return None
-    return _chosen(name, dataset, work, progress)
+    return _chosen(source, dataset, folder, work, progress)
 
 
-def _chosen(name: str, dataset: Dataset | None, work: Path, progress: Progress) -> Calibration:
+def _chosen(
+    source: Source, dataset: Dataset | None, folder: str | None, work: Path, progress: Progress
+) -> Calibration:
+    if folder is not None:
+        dataset = datasets.open_unlabelled(folder, _preprocess(source), source.input_shape)
     if dataset is None:
         raise UsageError(
-            f"model '{name}': int8 is calibrated on samples, and there are none: give --dataset, "
-            "or leave int8 out"
+            f"model '{source.name}': int8 is calibrated on samples, and there are none: give --dataset or "
+            "--calibration, or leave int8 out"
         )
     return Calibration(datasets.calibration_split(dataset, CALIBRATION_SAMPLES), work, progress)
 
@@ -108,30 +133,53 @@ def _left_out(source: Source, asked: list[str], kinds: dict[str, VariantKind]) -
     return (f"{source.name}: no qat variant: give the network trained with quantization, --qat FILE",)
 
 
-def _calibration_notes(name: str, calibration: Calibration | None) -> tuple[str, ...]:
+def _calibration_notes(
+    name: str, dataset: Dataset | None, calibration: Calibration | None
+) -> tuple[str, ...]:
     """What the user should know about the samples."""
-    if calibration is None or not calibration.samples.overlaps_evaluation:
+    if dataset is None:
         return ()
-    samples = calibration.samples
-    return (
-        f"{name}: calibrated on {len(samples)} of the evaluation's samples (without their labels), "
-        f"because data set '{samples.name}' has no training split",
-    )
+    if calibration is not None and datasets.overlap(calibration.samples, dataset):
+        return (
+            f"{name}: calibrated on samples that are evaluated too (without their labels); give "
+            f"--calibration another folder, or at least {2 * CALIBRATION_SAMPLES} samples to choose from",
+        )
+    if dataset.held_out:
+        return (
+            f"{name}: {dataset.held_out} samples of data set '{dataset.name}' are kept for calibration, the "
+            f"{len(dataset)} evaluated are others; --calibration DIR takes other images instead",
+        )
+    return ()
 
 
-def open_dataset(source: Source, dataset: str | None, samples: int | None) -> Dataset | None:
-    """The evaluation's samples; None where neither `dataset` nor the recipe names any. Raises UsageError."""
+def open_dataset(
+    source: Source, dataset: str | None, samples: int | None, calibration_folder: str | None = None
+) -> Dataset | None:
+    """The evaluation's samples; None where neither `dataset` nor the recipe names any. Raises UsageError.
+
+    Where calibration has no samples of its own, some of a folder are held out for it, whichever variants are
+    made: the same folder is always the same evaluation.
+    """
     chosen = dataset or source.dataset
     if chosen is None:
         return None
+    return datasets.open_dataset(
+        chosen,
+        _preprocess(source),
+        source.input_shape,
+        samples,
+        classes=source.classes,
+        hold_out=0 if calibration_folder else CALIBRATION_SAMPLES,
+    )
+
+
+def _preprocess(source: Source) -> Preprocess:
     if source.preprocess is None:
         raise UsageError(
             f"model '{source.name}' does not say how samples become inputs: give --preprocess, "
             f"for example --preprocess {PREPROCESS_HELP}"
         )
-    return datasets.open_dataset(
-        chosen, source.preprocess, source.input_shape, samples, classes=source.classes
-    )
+    return source.preprocess
 
 
 def _write(

@@ -38,6 +38,20 @@ def read_folder(folder: Path) -> list[Sample]:
     return samples
 
 
+def read_unlabelled(folder: Path) -> list[Sample]:
+    """Every sample file below the folder by name, each with the label 0; other files are passed over.
+
+    Raises UsageError where there is none, FormatError where a link leads out of the folder.
+    """
+    if not folder.is_dir():
+        raise UsageError(f"{folder}: not a folder of samples")
+    files = (path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES and path.is_file())
+    names = sorted(path.relative_to(folder).as_posix() for path in files)
+    if not names:
+        raise UsageError(f"{folder} holds no samples; known suffixes: {' '.join(SUFFIXES)}")
+    return [Sample(name, _inside(folder, name, str(folder)), 0) for name in names]
+
+
 def _from_table(folder: Path, table: Path) -> list[Sample]:
     samples, seen = [], {}
     for line, file, label in _rows(table):

@@ -11,7 +11,15 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from harness import formats
-from harness.datasets import calibration_split, names, open_dataset, stratified, write_dataset
+from harness.datasets import (
+    calibration_split,
+    names,
+    open_dataset,
+    open_unlabelled,
+    overlap,
+    stratified,
+    write_dataset,
+)
 from harness.errors import FormatError, UsageError
 from models import Preprocess
 from models.data import Sample
@@ -191,16 +199,46 @@ def test_subset_of_an_impossible_size(folder, count):
         open_dataset(folder, PREPROCESS, INPUT, count)
 
 
-def test_calibration_on_a_plain_folder_says_that_it_overlaps(folder):
+def test_calibration_on_a_plain_folder_draws_from_all_of_it(folder):
     data = open_dataset(folder, PREPROCESS, INPUT)
     split = calibration_split(data, 6)
     assert len(split) == 6
-    assert split.overlaps_evaluation
+    assert overlap(split, data)
     assert np.bincount(split.labels).tolist() == [1, 2, 3]
     assert len(calibration_split(data, 100)) == 12
     one = open_dataset(folder, PREPROCESS, INPUT, 1)
-    assert calibration_split(one, 12).overlaps_evaluation
+    assert overlap(calibration_split(one, 12), one)
     assert calibration_split(one, 3).ids == calibration_split(data, 3).ids
+
+
+def test_what_is_held_out_for_calibration_is_not_evaluated(folder):
+    whole = open_dataset(folder, PREPROCESS, INPUT)
+    data = open_dataset(folder, PREPROCESS, INPUT, hold_out=6)
+    split = calibration_split(data, 6)
+    assert split.ids == calibration_split(whole, 6).ids
+    assert sorted(data.ids + split.ids) == sorted(whole.ids)
+    assert (data.held_out, whole.held_out) == (6, 0)
+    assert not overlap(split, data)
+    assert np.bincount(data.labels).tolist() == [1, 2, 3]
+    few = open_dataset(folder, PREPROCESS, INPUT, 3, hold_out=6)
+    assert set(few.ids) < set(data.ids)
+    with pytest.raises(UsageError, match=r"7 samples were asked for; data set .*set has 6, and 6 for calib"):
+        open_dataset(folder, PREPROCESS, INPUT, 7, hold_out=6)
+
+
+def test_a_folder_too_small_to_hold_samples_out_is_evaluated_whole(folder):
+    data = open_dataset(folder, PREPROCESS, INPUT, hold_out=7)
+    assert (len(data), data.held_out) == (12, 0)
+    assert overlap(calibration_split(data, 7), data)
+
+
+def test_calibration_on_a_folder_of_its_own(folder, monkeypatch):
+    data = open_dataset(folder, PREPROCESS, INPUT)
+    (folder / "labels.csv").unlink()
+    monkeypatch.chdir(folder.parent)
+    own = open_unlabelled("set", PREPROCESS, INPUT)
+    assert sorted(own.ids) == sorted(data.ids)
+    assert overlap(calibration_split(own, 2), data)  # however the folder is written
 
 
 def test_calibration_on_a_training_split_is_disjoint():
@@ -208,7 +246,7 @@ def test_calibration_on_a_training_split_is_disjoint():
     data = open_dataset("solar_cells", Preprocess(channels=1), (1, 128, 128, 1), classes=2)
     split = calibration_split(data)
     assert (len(data), len(split)) == (654, 100)
-    assert not split.overlaps_evaluation
+    assert not overlap(split, data)
     assert not set(split.ids) & set(data.ids)
     assert set(np.unique(data.labels)) == {0, 1}
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -97,3 +99,50 @@ def test_another_calibration_or_network_is_another_file(images, tmp_path):
     changed = small_network()
     next(tensor for tensor in changed.tensors.values() if tensor.is_const).data[...] *= 2
     assert hashes(changed, "mean=127.5,std=127.5", "three")["f32"] != one["f32"]
+
+
+def noted(source, images, folder, calibration=None):
+    work = folder / f"work-{len(list(folder.iterdir()))}"
+    work.mkdir()
+    made = prepare(source, ["f32", "int8"], images, None, work, silent, calibration)
+    return len(made.evaluation.ids), made.notes
+
+
+def test_calibration_keeps_samples_to_itself(channels_first, images, tmp_path, monkeypatch):
+    monkeypatch.setattr("harness.prepare.CALIBRATION_SAMPLES", 2)
+    count, notes = noted(channels_first, images, tmp_path)
+    assert count == 2
+    assert notes == (
+        "first: 2 samples of data set 'images' are kept for calibration, the 2 evaluated are others; "
+        "--calibration DIR takes other images instead",
+    )
+
+
+def test_a_folder_for_calibration_leaves_the_data_set_whole(channels_first, images, tmp_path, monkeypatch):
+    monkeypatch.setattr("harness.prepare.CALIBRATION_SAMPLES", 2)
+    other = tmp_path / "other"
+    other.mkdir()
+    Image.new("RGB", (9, 9)).save(other / "x.png")
+    assert noted(channels_first, images, tmp_path, str(other)) == (4, ())
+    count, notes = noted(channels_first, images, tmp_path, images)
+    assert count == 4
+    assert notes[0].startswith("first: calibrated on samples that are evaluated too")
+
+
+def test_samples_without_labels_are_enough_to_calibrate(channels_first, images, tmp_path):
+    made = prepare(channels_first, None, None, None, tmp_path, silent, images)
+    assert made.evaluation is None
+    assert "int8" in [variant.name for variant in made.variants.values()]
+    assert made.notes == ()
+
+
+def test_two_models_of_one_run_do_not_share_their_calibration(channels_first, images, tmp_path):
+    small = Source("small", small_network(), parse_preprocess("mean=127.5,std=127.5"))
+    grey = replace(channels_first, preprocess=parse_preprocess("mean=0,std=1"))
+    together = [
+        prepare(source, ["int8"], images, None, tmp_path, silent) for source in (small, grey, channels_first)
+    ]
+    (tmp_path / "alone").mkdir()
+    alone = prepare(channels_first, ["int8"], images, None, tmp_path / "alone", silent)
+    hashes = [next(iter(made.variants.values())).model_sha256 for made in (*together, alone)]
+    assert hashes[2] == hashes[3] != hashes[1]

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from harness.errors import BenchError, FormatError, UsageError
-from harness.sample_folder import _inside, read_folder
+from harness.sample_folder import _inside, read_folder, read_unlabelled
 
 
 @pytest.fixture
@@ -35,6 +35,20 @@ def test_class_folders_are_numbered_by_sorted_name(tmp_path):
         (tmp_path / name).touch()
     found = [(s.id, s.label) for s in read_folder(tmp_path)]
     assert found == [("ant/1.png", 0), ("ant/2.png", 0), ("mule/1.npy", 1), ("zebra/1.png", 2)]
+
+
+def test_samples_without_labels_are_the_files_below_a_folder(folder):
+    (folder / "ILSVRC2012_validation_ground_truth.txt").touch()
+    assert [(s.id, s.label) for s in read_unlabelled(folder)] == [
+        ("a.png", 0),
+        ("b.png", 0),
+        ("sub/c.png", 0),
+    ]
+    with pytest.raises(UsageError, match=r"sub/c\.png: not a folder of samples"):
+        read_unlabelled(folder / "sub" / "c.png")
+    (folder / "sub" / "c.png").rename(folder / "sub" / "c.txt")
+    with pytest.raises(UsageError, match="sub holds no samples; known suffixes: "):
+        read_unlabelled(folder / "sub")
 
 
 @pytest.mark.parametrize(

@@ -41,7 +41,7 @@ def seconds(text: str) -> float:
 
 
 def add_model(parser: argparse.ArgumentParser, *, several: bool = False) -> None:
-    """The options that say which model: --model, --weights, --preprocess, --dataset."""
+    """The options that say which model, and the samples for it."""
     parser.add_argument(
         "--model",
         required=True,
@@ -60,6 +60,9 @@ def add_model(parser: argparse.ArgumentParser, *, several: bool = False) -> None
         "--dataset",
         metavar="NAME|DIR",
         help="folder with labels.csv or one folder per class; a recipe may have one",
+    )
+    parser.add_argument(
+        "--calibration", metavar="DIR", help="images to calibrate on (default: a part of the data set)"
     )
 
 
@@ -93,7 +96,7 @@ def source_as(arguments: argparse.Namespace, work: Path, progress: ProgressLine)
     source = open_source(arguments.model, arguments.weights, arguments.preprocess, arguments.qat)
     if arguments.variant is None:
         return source
-    graph = variant_graph(source, arguments.variant, arguments.dataset, work, progress)
+    graph = variant_graph(source, arguments.variant, arguments.dataset, work, progress, arguments.calibration)
     return Source(source.name, graph)
 
 

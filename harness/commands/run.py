@@ -102,6 +102,7 @@ def _request(arguments: Namespace) -> pipeline.Request:
         preprocess=arguments.preprocess,
         qat=arguments.qat,
         dataset=arguments.dataset,
+        calibration=arguments.calibration,
         samples=arguments.samples,
         settings=_settings(arguments.trial, arguments.processes),
         store=arguments.store,
