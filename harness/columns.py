@@ -21,13 +21,18 @@ def significant(value: float) -> str:
     return f"{value:.{max(decimals, 0)}f}"
 
 
+def _millions(value: float) -> str:
+    return significant(value / 1e6)
+
+
 @dataclass(frozen=True)
 class Column:
     """key: name in the long form, with the unit that `get` returns (None: not measured).
 
-    header and meaning: of the wide table; `show` writes a value there. measured: the number comes from the
-    device, so the cell's verdict is about it. clocked: a time, which under emulation compares with nothing;
-    it also carries the warnings that no other column's `about`, their first word, claims.
+    header and meaning: of the wide table; `show` writes a value there. only_wide: not in the table that
+    nobody asked more of. measured: the number comes from the device, so the cell's verdict is about it.
+    clocked: a time, which under emulation compares with nothing. about: the first word of the warnings that
+    the column carries; those that no other column claims are about the one with "", which every table has.
     """
 
     key: str
@@ -35,6 +40,7 @@ class Column:
     header: str | None = None
     meaning: str = ""
     show: Callable[[float], str] = significant
+    only_wide: bool = False
     measured: bool = True
     clocked: bool = False
     about: str | None = None
@@ -60,23 +66,31 @@ COLUMNS: tuple[Column, ...] = (
            "{:.3f}".format, about="top-1"),
     *map(_fact, ("top5", "samples")),
     Column("latency_median_ms", _latency(lambda x: x.median), "ms", "median of one inference on one core",
-           clocked=True),
+           clocked=True, about=""),
     Column("latency_ci95_low_ms", _latency(lambda x: x.ci95 and x.ci95[0])),
     Column("latency_ci95_high_ms", _latency(lambda x: x.ci95 and x.ci95[1])),
     Column("latency_p90_ms", _latency(lambda x: x.p90)),
     Column("latency_min_ms", _latency(lambda x: x.min)),
     Column("latency_mad_ms", _latency(lambda x: x.mad)),
     Column("latency_runs", _latency(lambda x: x.n)),
-    Column("cold_start_ms", _latency(lambda x: x.cold_start)),
+    Column("cold_start_ms", _latency(lambda x: x.cold_start), "first ms", "the first inference of a process",
+           clocked=True, only_wide=True),
+    Column("load_ms", lambda c: c.load_ms, "load ms", "from opening the model file to ready",
+           clocked=True, only_wide=True),
     Column("size_bytes", lambda c: c.size_bytes, "MB", "model file, millions of bytes",
-           lambda b: significant(b / 1e6), measured=False),
-    *map(_fact, ("size_compressed_bytes", "ota_delta_bytes")),
-    *map(_fact, ("peak_memory_bytes", "planned_memory_bytes", "energy_mj")),
+           _millions, measured=False),
+    Column("size_compressed_bytes", lambda c: c.size_compressed_bytes, "MB zip", "the file in zlib",
+           _millions, measured=False, only_wide=True),
+    _fact("ota_delta_bytes"),
+    Column("peak_memory_bytes", lambda c: c.peak_memory_bytes, "MB RAM", "most that the process took",
+           _millions, only_wide=True),
+    *map(_fact, ("planned_memory_bytes", "energy_mj")),
     Column("instructions", lambda c: c.instructions, "M instr", "millions of instructions in one inference",
-           lambda n: significant(n / 1e6)),
+           _millions),
     *map(_texts, ("reasons", "warnings")),
     *map(_fact, ("model_sha256", "dataset_sha256")),
 )
 # fmt: on
 
 WIDE: tuple[Column, ...] = tuple(column for column in COLUMNS if column.header is not None)
+TABLE: tuple[Column, ...] = tuple(column for column in WIDE if not column.only_wide)

@@ -187,6 +187,7 @@ def _cell(
         _row(on.info, on.model, variant),
         core=cores.pop() if len(cores) == 1 else None,
         latency_ms=figures,
+        load_ms=float(np.median([process.load_ns for process in processes])) / 1e6,
         instructions=instructions,
         energy_mj=None if on.info.emulated else environment.energy_mj(latency.states, figures.median),
         peak_memory_bytes=_peak_memory(on.info, processes),

@@ -99,9 +99,11 @@ def _read(hint: Any, value: object, where: str) -> Any:
         return None if value is None else _read(item_type(hint), value, where)
     if dataclasses.is_dataclass(hint):
         known = field_types(hint)
-        if not isinstance(value, dict) or value.keys() != known.keys():
+        # A file may be older than a field that can be None.
+        newer = {field.name for field in dataclasses.fields(hint) if field.default is None}
+        if not isinstance(value, dict) or not known.keys() - newer <= value.keys() <= known.keys():
             raise FormatError(f"{where} must have the fields {', '.join(known)}")
-        return hint(**{name: _read(known[name], value[name], f"{where}.{name}") for name in known})
+        return hint(**{name: _read(known[name], value[name], f"{where}.{name}") for name in value})
     if hint is np.ndarray:
         return _array(value, where)
     if get_origin(hint) in (tuple, Sequence):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -142,14 +141,8 @@ def _from_file(path: Path) -> list[Measured]:
         entries = document["cells"]
         if document["schema"] != 1 or not isinstance(entries, list):
             raise KeyError
-        return [Measured(_cell(entry, f"cells[{i}]")) for i, entry in enumerate(entries)]
+        return [Measured(records.read(Cell, entry, f"cells[{i}]")) for i, entry in enumerate(entries)]
     except (ValueError, TypeError, KeyError, RecursionError):
         raise FormatError(f"{path}: not written by 'bench run --format json'") from None
     except FormatError as error:
         raise FormatError(f"{path}: {clean(str(error))}") from None
-
-
-def _cell(entry: dict, where: str) -> Cell:
-    """A cell whose file may be older than a field that can be missing."""
-    optional = {f.name: f.default for f in dataclasses.fields(Cell) if f.default is None}
-    return records.read(Cell, optional | entry, where)

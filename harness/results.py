@@ -121,7 +121,7 @@ class Cell:
     instructions: guest instructions of one inference. top1, top5: shares of `samples`. Sizes in bytes.
     ota_delta_bytes: what turns the model file of the release before into this one (harness/ota.py).
     peak_memory_bytes: what the whole runner came to; planned_memory_bytes: all activations, where the planner
-    placed them.
+    placed them. load_ms: from opening the model file to ready, median over processes.
     """
 
     device: str
@@ -136,6 +136,7 @@ class Cell:
     reasons: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
     latency_ms: Latency | None = None
+    load_ms: float | None = None
     instructions: int | None = None
     top1: float | None = None
     top5: float | None = None

@@ -12,6 +12,7 @@ little-endian bytes.
 from __future__ import annotations
 
 import json
+import statistics
 import uuid
 from collections.abc import Callable
 
@@ -83,6 +84,7 @@ CELLS = sa.Table(
     sa.Column("reasons", sa.JSON, nullable=False),
     sa.Column("warnings", sa.JSON, nullable=False),
     sa.Column("latency_ms", sa.JSON),  # a Latency; its raw samples are in `processes`
+    sa.Column("load_ms", sa.Float),
     sa.Column("instructions", sa.BigInteger),
     sa.Column("top1", sa.Float),
     sa.Column("top5", sa.Float),
@@ -182,12 +184,26 @@ def _instructions_of_layers_and_deltas(connection: sa.Connection) -> None:
     connection.exec_driver_sql("ALTER TABLE cells ADD COLUMN ota_delta_bytes BIGINT")
 
 
+def _load_times(connection: sa.Connection) -> None:
+    """Version 5: a cell has the time in which its model was loaded, which its processes always had."""
+    connection.exec_driver_sql("ALTER TABLE cells ADD COLUMN load_ms FLOAT")
+    cells = sa.table("cells", sa.column("id"), sa.column("load_ms"))
+    processes = sa.table("processes", sa.column("cell_id"), sa.column("load_ns"))
+    loads: dict[int, list[int]] = {}
+    for cell_id, load_ns in connection.execute(processes.select()).all():
+        loads.setdefault(cell_id, []).append(load_ns)
+    for cell_id, ns in loads.items():
+        median_ms = statistics.median(ns) / 1e6
+        connection.execute(cells.update().where(cells.c.id == cell_id).values(load_ms=median_ms))
+
+
 # MIGRATIONS[i] lifts a database from version i + 1 to i + 2; a new one is made as METADATA says. A migration
 # is written in SQL of its own, because METADATA goes on changing.
 MIGRATIONS: list[Callable[[sa.Connection], None]] = [
     _identities_releases_and_layers,
     _planned_memory,
     _instructions_of_layers_and_deltas,
+    _load_times,
 ]
 
 

@@ -13,7 +13,7 @@ from hypothesis.extra import numpy as arrays
 from harness.errors import FormatError
 from harness.records import Entry, checked, from_line, plain, to_line
 from harness.results import Predictions, RunRecord
-from tests.support.measurements import DATASET, RUN, contents, failed, measurement, process
+from tests.support.measurements import CELL, DATASET, RUN, contents, failed, measurement, process
 
 texts = st.text(max_size=20)
 int64 = st.integers(-(2**63), 2**63 - 1)
@@ -61,6 +61,12 @@ def test_any_change_of_a_line_is_noticed(data):
     except FormatError:
         return
     assert contents(again) == contents(Entry(RUN, measurement())), "only white space may differ"
+
+
+def test_a_record_that_is_older_than_a_field():
+    record = copy.deepcopy(plain(Entry(RUN, measurement())))
+    del record["measurement"]["cell"]["load_ms"]
+    assert checked(record).measurement.cell == replace(CELL, load_ms=None)
 
 
 @given(st.integers(0, 2000))

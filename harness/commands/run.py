@@ -7,11 +7,13 @@ import sys
 from argparse import ArgumentParser, Namespace
 from contextlib import nullcontext
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from tabulate import tabulate
 
 from harness import estimate, pipeline, release_label
+from harness.columns import WIDE
 from harness.commands._options import (
     add_model,
     add_quiet,
@@ -25,6 +27,7 @@ from harness.commands._options import (
 from harness.database import parse_url, shown_name
 from harness.progress import ProgressLine
 from harness.report.table import FORMATS, render
+from harness.report.wide import wide_table
 from harness.results import FAILED, VALID
 from harness.store import Store
 from harness.text import clean, duration
@@ -61,6 +64,14 @@ def add(parser: ArgumentParser) -> None:
     )
     parser.add_argument(
         "--format", choices=FORMATS, default="table", help="of the table (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--wide",
+        dest="layout",
+        action="store_const",
+        const=partial(wide_table, columns=WIDE),
+        default=wide_table,
+        help="also compressed size, memory, and the times to load and of the first inference",
     )
     parser.add_argument("--out", metavar="FILE", help="write the table there instead of standard output")
     add_store(parser)
@@ -120,7 +131,7 @@ def run(arguments: Namespace) -> int:
     with ProgressLine(arguments.quiet) as progress:
         outcome = pipeline.run(request, progress, progress.note)
     width = shutil.get_terminal_size((110, 40)).columns
-    text = render(outcome.cells, outcome.record, arguments.format, width)
+    text = render(outcome.cells, outcome.record, arguments.format, width, arguments.layout)
     if arguments.out is None:
         print(text)
     else:

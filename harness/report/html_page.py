@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 
 from harness import __version__
-from harness.columns import WIDE, Column
+from harness.columns import TABLE, Column
 from harness.report import html_charts as charts
 from harness.report.html_cells import (
     PROCESS_HEADS,
@@ -98,14 +98,14 @@ def _table(title: str, entries: Sequence[Entry], looked_into: Iterable[int]) -> 
     """A results table, as a terminal shows it, whose figures know their cells."""
     ids = {entry.cell: entry.id for entry in entries if entry.id in looked_into}
     table = wide_table([entry.cell for entry in entries], Marks(superscript))
-    columns = [column for column in WIDE if column.key in table.titles]
+    columns = [column for column in TABLE if column.key in table.titles]
     rows = []
     for r, (names, cells) in enumerate(zip(table.rows, table.cells, strict=True)):
         figures = [
             {
                 "text": table.values[column.key, i][r],
                 "cell": ids.get(cell),
-                "what": f"{column.header} {table.arithmetics[i]}, {names[1]} on {names[0]}",
+                "what": f"{column.header} {table.labels[column.key, i]}, {names[1]} on {names[0]}",
                 "verdict": _verdict(column, cell),
                 "muted": cell is None or column.get(cell) is None or (column.clocked and cell.emulated),
                 "clocked": column.clocked,
@@ -119,7 +119,7 @@ def _table(title: str, entries: Sequence[Entry], looked_into: Iterable[int]) -> 
     return {
         "title": title,
         "groups": list(table.titles.values()),
-        "arithmetics": table.arithmetics,
+        "arithmetics": [label for (key, _), label in table.labels.items() if key == columns[0].key],
         "rows": rows,
         "notes": table.notes,
     }

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import json
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from tabulate import tabulate
 
@@ -24,28 +24,37 @@ from harness.results import Cell, RunRecord
 from harness.text import clean
 
 SCHEMA = 1
+Layout = Callable[[Sequence[Cell], Marks], WideTable]
 TERMINAL_WIDTH = 110
 
 
 def render(
-    cells: Sequence[Cell], run: RunRecord, output_format: str = "table", width: int = TERMINAL_WIDTH
+    cells: Sequence[Cell],
+    run: RunRecord,
+    output_format: str = "table",
+    width: int = TERMINAL_WIDTH,
+    layout: Layout = wide_table,
 ) -> str:
     """The cells of a run as text, without a trailing newline. width: of the terminal, for `table` only.
 
-    Raises UsageError for an unknown format.
+    layout: what is shown and where, in all formats but those for programs. Raises UsageError for an unknown
+    format.
     """
+    if output_format in FOR_PROGRAMS:
+        return FOR_PROGRAMS[output_format](cells, run)
     if output_format not in FORMATS:
         raise unknown_name("table format", output_format, FORMATS)
-    return FORMATS[output_format](cells, run, width)
+    marks, write = FOR_READERS[output_format]
+    return write(layout(cells, marks), width)
 
 
-def _json(cells: Sequence[Cell], run: RunRecord, _width: int) -> str:
+def _json(cells: Sequence[Cell], run: RunRecord) -> str:
     document = {"schema": SCHEMA, "bench_version": run.bench_version, "runtime_sha256": run.runtime_sha256}
     document["cells"] = [cell.as_json() for cell in cells]
     return json.dumps(document, indent=2, allow_nan=False)
 
 
-def _csv(cells: Sequence[Cell], _run: RunRecord, _width: int) -> str:
+def _csv(cells: Sequence[Cell], _run: RunRecord) -> str:
     import pandas as pd  # here, because importing it takes as long as showing a table
 
     rows = [[_csv_value(column.get(cell)) for column in COLUMNS] for cell in cells]
@@ -61,9 +70,8 @@ def _csv_value(value: object) -> object:
     return f"'{text}" if text.startswith(("=", "+", "-", "@")) else text
 
 
-def _table(cells: Sequence[Cell], _run: RunRecord, width: int) -> str:
+def _table(table: WideTable, width: int) -> str:
     """Groups that do not fit beside each other in `width` go below each other, each with the row's names."""
-    table = wide_table(cells, Marks(superscript))
     groups = list(table.titles)
     side_by_side = len(groups)
     while side_by_side > 1 and any(
@@ -80,16 +88,16 @@ def _parts(groups: Sequence[str], size: int) -> list[Sequence[str]]:
 
 
 def _block(table: WideTable, groups: Sequence[str]) -> str:
-    """Some groups of columns, with a line of titles, a line of arithmetics and a rule above the rows."""
-    titles, arithmetics, columns = ["device", "model"], ["", ""], []
-    for group in groups:
-        for i, arithmetic in enumerate(table.arithmetics):
+    """Some groups of columns, with a line of titles, a line of what differs and a rule above the rows."""
+    titles, labels, columns = [*table.names], ["" for _ in table.names], []
+    for (group, i), label in table.labels.items():
+        if group in groups:
             titles.append(table.titles[group] if i == 0 else "")
-            arithmetics.append(arithmetic)
+            labels.append(label)
             columns.append(table.values[group, i])
     rows = [[*names, *values] for names, *values in zip(table.rows, *columns, strict=True)]
-    align = ("left", "left", *["right"] * len(columns))
-    text = tabulate([titles, arithmetics, *rows], tablefmt="plain", colalign=align, disable_numparse=True)
+    align = (*["left"] * len(table.names), *["right"] * len(columns))
+    text = tabulate([titles, labels, *rows], tablefmt="plain", colalign=align, disable_numparse=True)
     lines = text.splitlines()
     return "\n".join([*lines[:2], "-" * _line_width(text), *lines[2:]])
 
@@ -102,30 +110,25 @@ def superscript(number: int) -> str:
     return str(number).translate(str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹"))
 
 
-def _markdown(cells: Sequence[Cell], _run: RunRecord, _width: int) -> str:
-    table = wide_table(cells, Marks(superscript, _markdown_escape))
+def _markdown(table: WideTable, _width: int) -> str:
     text = tabulate(*_flat(table), "pipe", colalign=_align(table), disable_numparse=True)
     return "\n".join([text, "", *(f"- {note}" for note in table.notes)])
 
 
-def _latex(cells: Sequence[Cell], _run: RunRecord, _width: int) -> str:
-    table = wide_table(cells, Marks(r"\textsuperscript{{{}}}".format, _latex_escape, r"\dag{}", "---", r"\,"))
+def _latex(table: WideTable, _width: int) -> str:
     text = tabulate(*_flat(table), "latex_raw", colalign=_align(table), disable_numparse=True)
     return "\n".join([text, r"\par\footnotesize", " \\\\\n".join(table.notes)])
 
 
 def _flat(table: WideTable) -> tuple[list[list[str]], list[str]]:
     """Rows and one-line headers, all groups beside each other."""
-    headers = ["device", "model"]
-    headers += [
-        f"{title} {arithmetic}" for title in table.titles.values() for arithmetic in table.arithmetics
-    ]
-    rows = zip(table.rows, *table.values.values(), strict=True)
-    return [[*names, *values] for names, *values in rows], headers
+    headers = [f"{table.titles[group]} {label}" for (group, _), label in table.labels.items()]
+    rows = zip(table.rows, *(table.values[at] for at in table.labels), strict=True)
+    return [[*names, *values] for names, *values in rows], [*table.names, *headers]
 
 
 def _align(table: WideTable) -> tuple[str, ...]:
-    return ("left", "left", *["right"] * len(table.values))
+    return (*["left"] * len(table.names), *["right"] * len(table.labels))
 
 
 def _markdown_escape(text: str) -> str:
@@ -143,4 +146,13 @@ def _latex_escape(text: str) -> str:
     return "".join(_LATEX.get(c, c) for c in text)
 
 
-FORMATS = {"table": _table, "markdown": _markdown, "csv": _csv, "json": _json, "latex": _latex}
+FOR_PROGRAMS = {"csv": _csv, "json": _json}
+FOR_READERS = {
+    "table": (Marks(superscript), _table),
+    "markdown": (Marks(superscript, _markdown_escape), _markdown),
+    "latex": (
+        Marks(r"\textsuperscript{{{}}}".format, _latex_escape, r"\dag{}", "---", r"\,"),
+        _latex,
+    ),
+}
+FORMATS = (*FOR_READERS, *FOR_PROGRAMS)

@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from harness.columns import WIDE, Column
+from harness.columns import TABLE, Column
 from harness.results import FAILED, INVALID, Cell
 from harness.text import clean
 
@@ -32,25 +32,27 @@ class Marks:
 
 @dataclass
 class WideTable:
-    """rows: (device, model) as shown. values[column key, i]: a column's texts in `arithmetics[i]`, one a row.
+    """A group of columns for each figure. names: what rows are called by; rows: their names as shown.
 
-    cells[row][i]: the cell behind a row's values in `arithmetics[i]`, None where there is none.
-    titles: column key → its title, in table order. notes: the legend, then the footnotes.
+    titles: a group's key → its title. labels[group, i]: what its i-th column is of, in table order;
+    values[group, i]: the column's texts, one a row. cells[row][i]: the cell behind these, None where there is
+    none. notes: the legend, then the footnotes.
     """
 
-    rows: list[tuple[str, str]]
-    arithmetics: list[str]
+    names: tuple[str, ...]
+    rows: list[tuple[str, ...]]
     titles: dict[str, str]
+    labels: dict[tuple[str, int], str]
     values: dict[tuple[str, int], list[str]]
     cells: list[list[Cell | None]]
     notes: list[str]
 
 
-def wide_table(cells: Sequence[Cell], marks: Marks) -> WideTable:
+def wide_table(cells: Sequence[Cell], marks: Marks, columns: Sequence[Column] = TABLE) -> WideTable:
     """Rows and arithmetics in the order of their first cell; figures that no cell has are left out."""
     rows = list(dict.fromkeys((cell.device, cell.model) for cell in cells))
     variants = list(dict.fromkeys((cell.variant, cell.arithmetic) for cell in cells))
-    columns = [c for c in WIDE if c.clocked or any(c.get(cell) is not None for cell in cells)]
+    columns = [c for c in columns if c.about == "" or any(c.get(cell) is not None for cell in cells)]
     at = {(cell.device, cell.model, cell.variant, cell.arithmetic): cell for cell in cells}
     values = {(column.key, i): [] for column in columns for i in range(len(variants))}
     notes = _Notes(marks)
@@ -63,10 +65,12 @@ def wide_table(cells: Sequence[Cell], marks: Marks) -> WideTable:
         (_name(device, marks) + (marks.emulated if device in emulated else ""), _name(model, marks))
         for device, model in rows
     ]
+    arithmetics = [_name(arithmetic, marks) for _, arithmetic in variants]
     return WideTable(
+        ("device", "model"),
         shown,
-        [_name(arithmetic, marks) for _, arithmetic in variants],
         {column.key: column.header for column in columns},
+        {(column.key, i): label for column in columns for i, label in enumerate(arithmetics)},
         values,
         [[at.get(row + variant) for variant in variants] for row in rows],
         [*_legend(cells, columns, marks), *notes.lines()],
@@ -94,11 +98,8 @@ def _value(column: Column, cell: Cell | None, notes: _Notes) -> str:
 
 
 def _belongs(warning: str, column: Column) -> bool:
-    """A warning goes to the column that it begins with the name of, else to the time."""
-    for other in WIDE:
-        if other.about is not None and warning.startswith(other.about):
-            return other is column
-    return column.clocked
+    """A warning goes to the column that it begins with the name of, else to the time of an inference."""
+    return column is next(c for c in TABLE if c.about is not None and warning.startswith(c.about))
 
 
 def _legend(cells: Sequence[Cell], columns: Sequence[Column], marks: Marks) -> list[str]:

@@ -16,7 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from harness.cli import main
-from harness.columns import WIDE
+from harness.columns import TABLE
 from harness.errors import FormatError, UsageError
 from harness.report import html, html_page
 from harness.report.html import Selection
@@ -73,7 +73,7 @@ def elements(text: str) -> list[tuple[str, dict]]:
 
 def test_the_table_has_the_columns_of_the_terminal(text):
     groups = re.findall(r'<th scope="colgroup"[^>]*>([^<]*)</th>', text)
-    assert groups == [column.header for column in WIDE]
+    assert groups == [column.header for column in TABLE]
     assert re.findall(r'<th scope="col" class="num[^"]*">([^<]*)</th>', text)[:3] == [
         "f32",
         "hybrid",

@@ -6,12 +6,14 @@ import csv
 import io
 import json
 from dataclasses import replace
+from functools import partial
 
 import pytest
 
-from harness.columns import COLUMNS, significant
+from harness.columns import COLUMNS, WIDE, significant
 from harness.errors import UsageError
 from harness.report.table import FORMATS, render
+from harness.report.wide import wide_table
 from harness.results import Cell, Latency, RunRecord
 
 RUN = RunRecord("2026-01-02T03:04:05+00:00", "0.1.0", "cd" * 32)
@@ -93,6 +95,25 @@ top-1: share of samples whose best class is right; ms: median of one inference
 ¹ invalid: the governor changed (governor a -> b)
 ² failed: the runner died of SIGSEGV
 ³ top-1 0.800 is under 98% of the float model's 0.850; calibrate on more samples
+""",
+    )
+
+
+def test_the_wide_table_adds_what_costs_once():
+    costs = {"load_ms": 0.25, "size_compressed_bytes": 15_000_000, "peak_memory_bytes": 20_500_000}
+    noisy = replace(pixel_like()[0], warnings=("unstable: a; b",), **costs)
+    assert_shows(
+        render([noisy], RUN, layout=partial(wide_table, columns=WIDE)),
+        """
+device  model                 top-1    ms  first ms  load ms    MB  MB zip  MB RAM
+                                f32   f32       f32      f32   f32     f32     f32
+----------------------------------------------------------------------------------
+pi4     mobilenet_v1_1.0_224  0.709  180¹       360    0.250  16.9    15.0    20.5
+
+top-1: share of samples whose best class is right; ms: median of one inference on one core; first ms: the
+  first inference of a process; load ms: from opening the model file to ready; MB: model file, millions of
+  bytes; MB zip: the file in zlib; MB RAM: most that the process took.
+¹ unstable: a; b
 """,
     )
 
@@ -204,7 +225,7 @@ def test_json_document():
             "reasons": ["the governor changed (governor a -> b)"], "warnings": [],
             "latency_ms": {"median": 1.234, "p90": 1.5425, "min": 0.617, "mad": 0.125, "n": 128,
                            "ci95": [0.9255, 1.851], "cold_start": 2.468},
-            "instructions": 36_900_123, "top1": 0.85, "top5": 0.9, "samples": 500, "dataset_sha256": None,
+            "load_ms": None, "instructions": 36_900_123, "top1": 0.85, "top5": 0.9, "samples": 500, "dataset_sha256": None,
             "size_bytes": 350_000, "size_compressed_bytes": None, "ota_delta_bytes": None,
                 "peak_memory_bytes": None, "planned_memory_bytes": None, "energy_mj": None,
             "model_sha256": None,

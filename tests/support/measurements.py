@@ -20,7 +20,7 @@ CELL = Cell(
     device="pi4", arch="aarch64", cpu="cortex-a72", emulated=False, core=3, model="tiny", variant="int8",
     arithmetic="int8-ptq", verdict="invalid", reasons=("one", "two"), warnings=("three",),
     latency_ms=Latency(1.5, None, 1.25, 0.1, 7, (1.4, 1.6), 3.0), instructions=2**40, top1=0.5, top5=None,
-    samples=2, dataset_sha256="ab" * 32, size_bytes=1000, size_compressed_bytes=900,
+    load_ms=8e-6, samples=2, dataset_sha256="ab" * 32, size_bytes=1000, size_compressed_bytes=900,
     peak_memory_bytes=2**33, planned_memory_bytes=100, energy_mj=None, model_sha256="ef" * 32,
 )  # fmt: skip
 DATASET = EvaluationSet("pets", "ab" * 32, ("a.png", "größe\n.png"), np.array([1, 0], np.int32))
@@ -52,7 +52,7 @@ def measurement(model: str = "tiny") -> Measurement:
 def failed(model: str = "broken") -> Measurement:
     """A cell without any number or raw data."""
     absent = dict.fromkeys(
-        ("latency_ms", "top1", "samples", "dataset_sha256", "core", "planned_memory_bytes")
+        ("latency_ms", "load_ms", "top1", "samples", "dataset_sha256", "core", "planned_memory_bytes")
     )
     cell = replace(CELL, model=model, verdict="failed", **absent)
     return Measurement(cell, INFO)
