@@ -19,7 +19,7 @@ from harness.errors import FormatError, UsageError
 
 Progress = Callable[[str, int, int], None]  # what is being done, steps done, steps in all
 
-PAUSES_S = (0.5, 1.0, 2.0, 4.0)  # between attempts
+PAUSES_S = (0.5, 1.0, 2.0)  # after attempts that brought nothing new, one after the other
 CONNECT_S = 10.0
 STALL_S = 30.0
 LARGEST = 8 << 30  # bytes, where no size is known
@@ -38,8 +38,9 @@ def get(url: str, to: Path, size: int | None, progress: Progress) -> None:
     off in every attempt or does not have the file (what came is kept for the next call), FormatError where
     the size is another.
     """
-    transfer = _Transfer(url, to, size, progress)
-    for pause in (*PAUSES_S, None):
+    transfer, failures = _Transfer(url, to, size, progress), 0
+    while True:
+        before = transfer.most
         try:
             return transfer.attempt()
         except requests.exceptions.SSLError as error:
@@ -50,10 +51,11 @@ def get(url: str, to: Path, size: int | None, progress: Progress) -> None:
             raise UsageError(f"{url}: {error}") from error
         except OSError as error:
             raise UsageError(f"{to}: cannot be written: {error.strerror}") from error
-        if pause is not None:
-            progress(f"{transfer.name}: {reason}; trying again", 0, 0)
-            time.sleep(pause)
-    raise UsageError(f"{url}: {reason} ({len(PAUSES_S) + 1} attempts)")
+        failures = 1 if transfer.most > before else failures + 1
+        if failures > len(PAUSES_S):
+            raise UsageError(f"{url}: {reason} ({failures} attempts)")
+        progress(f"{transfer.name}: {reason}; trying again", 0, 0)
+        time.sleep(PAUSES_S[failures - 1])
 
 
 def _reason(error: Exception) -> str:
@@ -66,7 +68,7 @@ def _reason(error: Exception) -> str:
 
 @dataclass
 class _Transfer:
-    """The attempts of one download.
+    """The attempts of one download. most: bytes that the best of them came to.
 
     Beside the file lies the server's name of its version (a strong ETag, else the date of its last change):
     only the same version is gone on with.
@@ -76,6 +78,7 @@ class _Transfer:
     file: Path
     size: int | None
     progress: Progress
+    most: int = 0
 
     @property
     def name(self) -> str:
@@ -132,34 +135,32 @@ class _Transfer:
 
     def _receive(self, response: requests.Response, kept: int) -> None:
         length = response.headers.get("Content-Length", "")
-        total = kept + int(length) if length.isdecimal() else None
-        self._check_size(total)
+        total = kept + int(length) if length.isdecimal() else self.size
+        if total is not None:
+            self._check_size(total, total == (self.size or total))
         with self.file.open("ab") as stream:
             try:
                 for chunk in response.iter_content(CHUNK):
                     stream.write(chunk)
-                    self._check_size(None, at_least=stream.tell())
-                    megabytes = [(n or 0) // 1_000_000 for n in (stream.tell(), total or self.size)]
+                    self._check_size(stream.tell())
+                    self.most = max(self.most, stream.tell())
+                    megabytes = [n // 1_000_000 for n in (stream.tell(), total or 0)]
                     self.progress(f"fetching {self.name}, MB", *megabytes)
             except requests.RequestException as error:
                 stalled = isinstance(error, requests.ConnectionError)  # as requests calls a read's timeout
                 raise _Interrupted(
                     f"nothing came for {STALL_S:g} s" if stalled else _broken_off(stream.tell(), total)
                 ) from error
+            if total not in (None, stream.tell()):
+                raise _Interrupted(_broken_off(stream.tell(), total))
             stream.flush()
             os.fsync(stream.fileno())
-            if self.size not in (None, stream.tell()):
-                raise _Interrupted(_broken_off(stream.tell(), self.size))
 
-    def _check_size(self, total: int | None, at_least: int = 0) -> None:
-        """Raises FormatError where the file is not as large as is known, or too large to be believed."""
-        found = total if total is not None else at_least
-        if self.size is not None and (found > self.size or total not in (None, self.size)):
+    def _check_size(self, found: int, fits: bool = True) -> None:
+        """Raises FormatError, and forgets what is here, for a file that is not as large as it should be."""
+        if found > (self.size or LARGEST) or not fits:
             self._forget()
-            raise FormatError(f"{self.url}: is {found} bytes or more, but should be {self.size}")
-        if found > LARGEST:
-            self._forget()
-            raise FormatError(f"{self.url}: is larger than {LARGEST} bytes")
+            raise FormatError(f"{self.url}: {found} bytes, but it should have {self.size or 'fewer'}")
 
 
 def _broken_off(received: int, total: int | None) -> str:

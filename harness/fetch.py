@@ -54,25 +54,25 @@ def path(wanted: Download, progress: Progress) -> Path:
 
 
 def take(wanted: Download, given: Path, progress: Progress) -> Path:
-    """Puts what the user has into the cache: the file at the URL, or an archive's member alone.
+    """Puts a file of the user's into the cache: the one at the URL, or an archive's member alone.
 
-    given: that file, or a folder that holds it under its published name. Raises UsageError where there is
-    none, FormatError where it is not what it should be.
+    Raises FormatError where it is not what it should be, UsageError where it cannot be read.
     """
-    found = given
-    if given.is_dir():
-        found = next((given / name for name in file_names(wanted) if (given / name).is_file()), given)
-    if not found.is_file():
-        names = " or ".join(file_names(wanted))
-        raise UsageError(f"{given}: no such file" if not given.is_dir() else f"{given}: holds no {names}")
     shelf = _Shelf(wanted)
     with shelf.locked(progress):
-        shelf.keep(found, str(found), packed=bool(wanted.member) and unpack.is_archive(found))
+        shelf.keep(given, str(given), packed=bool(wanted.member) and unpack.is_archive(given))
     return shelf.file
 
 
+def find(wanted: Download, given: Path) -> Path | None:
+    """The file of the user's, or the one in their folder, that is called as the wanted one is."""
+    if given.is_dir():
+        return next((given / name for name in file_names(wanted) if (given / name).is_file()), None)
+    return given if given.is_file() and given.name in file_names(wanted) else None
+
+
 def file_names(wanted: Download) -> list[str]:
-    """What the file may be called in a folder of the user's."""
+    """What the wanted file, or the archive with it, is called."""
     member = Path(wanted.member)
     return list(dict.fromkeys(name for name in (_name(wanted.url), wanted.member, member.name) if name))
 
@@ -82,11 +82,11 @@ def _name(url: str) -> str:
 
 
 def _what_to_do(wanted: Download) -> str:
-    """How to go on without the network."""
+    """Without the network."""
     recipes = map(models.load, models.names())
     of = [recipe.name for recipe in recipes if wanted in (recipe.fetched, recipe.qat)]
     name = of[0] if of else "NAME"
-    return f"with the file from elsewhere: bench models fetch {name} --from FOLDER/{_name(wanted.url)}"
+    return f"get it elsewhere, then: bench models fetch {name} --from {_name(wanted.url)}"
 
 
 @dataclass(frozen=True)

@@ -40,7 +40,7 @@ def is_archive(path: Path) -> bool:
 
 
 def extract(archive: Path, member: str, to: Path) -> None:
-    """Writes the archive's file `member` (a relative path with "/") to `to`.
+    """Writes the archive's file `member` (the last part of its path, or all of it) to `to`.
 
     Raises FormatError naming the archive where it is damaged or hostile, or has no such file.
     """
@@ -100,11 +100,11 @@ class _Check:
         self._size += size
         if leads_out(name):
             raise FormatError(f"{self._archive}: hostile archive: '{name}' leads out of it")
-        if self._size > LARGEST or len(self._names) > MOST_MEMBERS:
+        if size < 0 or self._size > LARGEST or len(self._names) > MOST_MEMBERS:
             raise FormatError(
                 f"{self._archive}: unpacks to more than {LARGEST} bytes or {MOST_MEMBERS} members"
             )
-        return posixpath.normpath(name) == self._member
+        return f"/{posixpath.normpath(name)}".endswith(f"/{self._member}")
 
     def found(self, times: int) -> None:
         """Raises FormatError where that is not once."""
@@ -135,9 +135,15 @@ class _Forwards:
     def read(self, size: int) -> bytes:
         if not 0 <= size <= CHUNK:
             raise tarfile.ReadError(f"a header of {size} bytes")
+        self._check_end(self.tell() + size)
         return self._stream.read(size)
 
     def seek(self, position: int) -> None:
-        if not self.tell() <= position <= LARGEST + CHUNK:
-            raise tarfile.ReadError(f"a member of an impossible size, up to byte {position}")
+        if position < self.tell():
+            raise tarfile.ReadError(f"a member that begins before the last, at byte {position}")
+        self._check_end(position)
         self._stream.seek(position)
+
+    def _check_end(self, position: int) -> None:
+        if position > LARGEST + MOST_MEMBERS * tarfile.BLOCKSIZE:
+            raise tarfile.ReadError(f"it goes on after byte {position}")

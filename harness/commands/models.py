@@ -1,4 +1,4 @@
-"""models with a recipe: list them, or show what one says"""
+"""models with a recipe: list them, show what one says, or fetch its weights"""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from argparse import ArgumentParser, Namespace
 from tabulate import tabulate
 
 import models
+from harness.commands._fetch import add_fetch, state
 from models import Preprocess
 
 
@@ -16,6 +17,7 @@ def add(parser: ArgumentParser) -> None:
     show = actions.add_parser("show", help="everything a recipe says")
     show.add_argument("name")
     show.set_defaults(action=_show)
+    add_fetch(actions)
 
 
 def run(arguments: Namespace) -> int:
@@ -27,12 +29,14 @@ def _list(_arguments: Namespace) -> int:
         [
             recipe.name,
             recipe.description,
-            "included" if recipe.build else "--weights FILE",
+            "included" if recipe.build else state(recipe.fetched) or "--weights FILE",
+            state(recipe.qat),
             recipe.dataset or "--dataset DIR",
         ]
         for recipe in map(models.load, models.names())
     ]
-    print(tabulate(rows, ["model", "what it is", "weights", "data set"]))
+    print(tabulate(rows, ["model", "what it is", "weights", "QAT", "data set"]))
+    print("\npublished: bench models fetch NAME downloads them")
     return 0
 
 
