@@ -48,6 +48,7 @@ static void overlay(struct qb_isa *chosen, const struct qb_isa *over)
     if (over->crc32 != NULL) chosen->crc32 = over->crc32;
     if (over->loops != NULL) chosen->loops = over->loops;
     if (over->depthwise_3x3_s8 != NULL) chosen->depthwise_3x3_s8 = over->depthwise_3x3_s8;
+    if (over->winograd != NULL) chosen->winograd = over->winograd;
 }
 
 const char *qb_isa_choose(const char *forced, struct qb_isa *chosen)

@@ -18,6 +18,7 @@ struct qb_gemm_f32;
 struct qb_depthwise_s8;
 struct qb_depthwise_f32;
 struct qb_depthwise_3x3_s8;
+struct qb_winograd;
 struct qb_loops;
 
 struct qb_isa {
@@ -28,6 +29,7 @@ struct qb_isa {
     const struct qb_depthwise_s8 *depthwise_s8;
     const struct qb_depthwise_f32 *depthwise_f32;
     const struct qb_depthwise_3x3_s8 *depthwise_3x3_s8;
+    const struct qb_winograd *winograd;
     const struct qb_loops *loops;
     qb_crc32_fn crc32;
 };

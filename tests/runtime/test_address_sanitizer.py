@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from harness import build, cache, pack
-from tests.support import linear_graphs, op_graphs, runner
+from tests.support import linear_graphs, op_graphs, runner, winograd_graphs
 
 FLAGS = ("-O1", "-g", "-fsanitize=address,undefined", "-fno-sanitize-recover=all", "-fno-omit-frame-pointer")
 ISAS = ("scalar", "avx2", "avxvnni", "avx512", "avx512vnni", "neon", "dotprod", "i8mm")
@@ -68,6 +68,12 @@ def check(binary: Path, graph, folder: Path) -> None:
 @pytest.mark.parametrize("op", linear_graphs.OPS)
 def test_linear(op, arithmetic, seed, binary, tmp_path):
     check(binary, linear_graphs.linear_graph(op, arithmetic, 120, seed), tmp_path)
+
+
+@pytest.mark.parametrize("arithmetic", ["int8", "hybrid"])
+def test_winograd(arithmetic, binary, tmp_path):
+    shapes = winograd_graphs.SHAPES
+    check(binary, winograd_graphs.conv_graph(shapes, arithmetic, winograd_graphs.random_weights), tmp_path)
 
 
 @pytest.mark.parametrize("quantized", [True, False], ids=["int8", "f32"])

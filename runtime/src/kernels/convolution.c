@@ -1,6 +1,7 @@
 /* CONV_2D: checks, then the fastest path that fits. */
 #include "gemm.h"
 #include "reference.h"
+#include "winograd.h"
 
 bool qb_prepare_CONV_2D(qb_builder *builder, qb_step *step)
 {
@@ -17,7 +18,8 @@ bool qb_prepare_CONV_2D(qb_builder *builder, qb_step *step)
     }
     s->group_c = depth;
     if (!qb_linear_prepare(builder, step, op, 0, &qb_conv_reference)) return false;
-    const bool f32 = step->node->arithmetic == QB_ARITH_F32;
     if (groups > 1 || step->node->arithmetic == QB_ARITH_INT16) return true;
-    return (f32 ? qb_gemm_f32_prepare : qb_gemm_s8_prepare)(builder, step, op);
+    if (step->node->arithmetic == QB_ARITH_F32) return qb_gemm_f32_prepare(builder, step, op);
+    if (!qb_winograd_prepare(builder, step, op)) return false;
+    return op->fast != NULL || qb_gemm_s8_prepare(builder, step, op);
 }

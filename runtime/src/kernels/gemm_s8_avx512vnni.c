@@ -5,10 +5,9 @@
  * line, into the workspace: [depth / 64][row][64], and serve every block of columns from there. Four
  * neighbouring bytes of a row are then broadcast and meet those of sixteen columns: 64 products in one instruction.
  */
-#include "gemm.h"
-#include "tail_avx512.h"
+#include "gemm_finish_avx512.h"
 
-enum { MR = 14, NR = 16, KR = 4, CHUNK = 64, LANES = 16 };
+enum { MR = 14, NR = QB_FINISH_COLUMNS, KR = 4, CHUNK = 64 };
 
 /* One row's taps, each padded to a multiple of KR with bytes that meet zero weights. */
 static void copy_row(const qb_tile_s8 *tile, size_t row, uint8_t *to)
@@ -26,44 +25,6 @@ static void copy_row(const qb_tile_s8 *tile, size_t row, uint8_t *to)
             at += n;
         }
         at = qb_round_up(at, KR);
-    }
-}
-
-static void finish_s8(const qb_tile_s8 *tile, size_t column, __mmask16 lanes, const __m512i *sums)
-{
-    const qb_requant_avx512 requant = qb_requant_load_avx512(&tile->channels.requant, column);
-    int8_t *out = (int8_t *)tile->out + column;
-    for (size_t r = 0; r < tile->rows; r++, sums += 2, out += tile->out_stride) {
-        _mm_mask_storeu_epi8(out, lanes, qb_requantize_avx512(*sums, &requant));
-    }
-}
-
-static void finish_f32(const qb_tile_s8 *tile, size_t column, __mmask16 lanes, const __m512i *sums)
-{
-    const qb_dequant *d = &tile->channels.dequant;
-    float *out = (float *)tile->out + column;
-    for (size_t r = 0; r < tile->rows; r++, sums += 2, out += tile->out_stride) {
-        _mm512_mask_storeu_ps(out, lanes, qb_dequantize_avx512(*sums, d, tile->quant[r], column));
-    }
-}
-
-static void finish_s32(const qb_tile_s8 *tile, size_t column, __mmask16 lanes, const __m512i *sums)
-{
-    int32_t *out = (int32_t *)tile->out + column;
-    for (size_t r = 0; r < tile->rows; r++, sums += 2, out += tile->out_stride) {
-        _mm512_mask_storeu_epi32(out, lanes, *sums);
-    }
-}
-
-/* The tail of a panel of at most sixteen columns; sums is [rows][2], of which every first counts. */
-static void finish(const qb_tile_s8 *tile, size_t column, const __m512i *sums)
-{
-    const size_t left = tile->end_column - column;
-    const __mmask16 lanes = qb_lanes_avx512(left < NR ? left : NR);
-    switch (tile->tail) {
-    case QB_TAIL_S8: finish_s8(tile, column, lanes, sums); break;
-    case QB_TAIL_F32: finish_f32(tile, column, lanes, sums); break;
-    case QB_TAIL_S32: finish_s32(tile, column, lanes, sums); break;
     }
 }
 
@@ -104,7 +65,7 @@ static inline __attribute__((always_inline)) void multiply(const qb_tile_s8 *til
         sums[r * 2] = low[r];
         if (panels == 2) sums[r * 2 + 1] = high[r];
     }
-    for (size_t p = 0; p < panels; p++) finish(tile, column + p * NR, sums + p);
+    for (size_t p = 0; p < panels; p++) qb_finish_avx512(tile, column + p * NR, sums + p, 2);
 }
 
 static inline __attribute__((always_inline)) void multiply_rows(const qb_tile_s8 *tile, const size_t rows)

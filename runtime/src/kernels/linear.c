@@ -53,7 +53,7 @@ static bool check_sums(qb_builder *builder, const qb_step *step, qb_linear *op, 
     op->weight_sums = sums;
     const int64_t zero = op->weight_zero < 0 ? -op->weight_zero : op->weight_zero;
     op->lowest_weight = op->highest_weight = w[0];
-    op->largest_sum = 0;
+    op->largest_sum = op->largest_magnitude = 0;
     for (size_t c = 0; c < channels; c++) {
         const qb_weights_range range = weights_range(loops, interleaved ? w + c : w + c * depth, depth, step_between);
         const int64_t sum = range.magnitudes + zero * (int64_t)depth;
@@ -64,6 +64,7 @@ static bool check_sums(qb_builder *builder, const qb_step *step, qb_linear *op, 
             return qb_refuse(builder, step, "sums of output channel %zu can exceed 32 bits", c);
         }
         sums[c] = range.sum - op->weight_zero * (int32_t)depth;
+        if (range.magnitudes > op->largest_magnitude) op->largest_magnitude = (int32_t)range.magnitudes;
         if (sum * 255 + start > op->largest_sum) op->largest_sum = (int32_t)(sum * 255 + start);
     }
     return true;

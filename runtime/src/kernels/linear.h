@@ -40,6 +40,7 @@ typedef struct qb_linear {
     bool wide_bias;                  /* int16: the bias is int64 */
     qb_range_f32 range;              /* f32, hybrid: the fused activation */
     const int32_t *weight_sums;      /* int8, hybrid: Σ (w − z_w) */
+    int32_t largest_magnitude;       /* int8, hybrid: of a channel's Σ |w| */
     int32_t largest_sum;             /* int8, hybrid: a bound of the sums' magnitude, bias included */
     const float *weight_scales;      /* hybrid */
     const struct qb_loops *loops;    /* hybrid: the ISA variant's, or NULL */
