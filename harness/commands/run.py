@@ -13,7 +13,7 @@ from pathlib import Path
 from tabulate import tabulate
 
 from harness import estimate, pipeline, release_label
-from harness.columns import WIDE
+from harness.columns import TABLE, WIDE
 from harness.commands._options import (
     add_model,
     add_quiet,
@@ -26,6 +26,7 @@ from harness.commands._options import (
 )
 from harness.database import parse_url, shown_name
 from harness.progress import ProgressLine
+from harness.report.pixel2 import pixel2_table
 from harness.report.table import FORMATS, render
 from harness.report.wide import wide_table
 from harness.results import FAILED, VALID
@@ -33,6 +34,8 @@ from harness.store import Store
 from harness.text import clean, duration
 from harness.trial import LENGTHS, TrialSettings
 from harness.variants import ALL, VARIANTS
+
+LAYOUTS = {"pixel2": pixel2_table}
 
 
 def add(parser: ArgumentParser) -> None:
@@ -65,13 +68,16 @@ def add(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--format", choices=FORMATS, default="table", help="of the table (default: %(default)s)"
     )
-    parser.add_argument(
+    layout = parser.add_mutually_exclusive_group()
+    layout.add_argument(
         "--wide",
-        dest="layout",
-        action="store_const",
-        const=partial(wide_table, columns=WIDE),
-        default=wide_table,
+        action="store_true",
         help="also compressed size, memory, and the times to load and of the first inference",
+    )
+    layout.add_argument(
+        "--like",
+        choices=LAYOUTS,
+        help="the columns of a published table, and its figures of the same models below ours",
     )
     parser.add_argument("--out", metavar="FILE", help="write the table there instead of standard output")
     add_store(parser)
@@ -131,7 +137,8 @@ def run(arguments: Namespace) -> int:
     with ProgressLine(arguments.quiet) as progress:
         outcome = pipeline.run(request, progress, progress.note)
     width = shutil.get_terminal_size((110, 40)).columns
-    text = render(outcome.cells, outcome.record, arguments.format, width, arguments.layout)
+    layout = LAYOUTS.get(arguments.like, partial(wide_table, columns=WIDE if arguments.wide else TABLE))
+    text = render(outcome.cells, outcome.record, arguments.format, width, layout)
     if arguments.out is None:
         print(text)
     else:

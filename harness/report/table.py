@@ -19,6 +19,7 @@ from tabulate import tabulate
 
 from harness.columns import COLUMNS
 from harness.errors import unknown_name
+from harness.report.pixel2 import pixel2_table
 from harness.report.wide import Marks, WideTable, wide_table
 from harness.results import Cell, RunRecord
 from harness.text import clean
@@ -37,9 +38,11 @@ def render(
 ) -> str:
     """The cells of a run as text, without a trailing newline. width: of the terminal, for `table` only.
 
-    layout: what is shown and where, in all formats but those for programs. Raises UsageError for an unknown
-    format.
+    layout: what is shown and where; the formats for programs show everything, but CSV the published table's
+    columns in the published table's layout. Raises UsageError for an unknown format.
     """
+    if (output_format, layout) == ("csv", pixel2_table):
+        return _flat_csv(layout(cells, PLAIN))
     if output_format in FOR_PROGRAMS:
         return FOR_PROGRAMS[output_format](cells, run)
     if output_format not in FORMATS:
@@ -55,10 +58,19 @@ def _json(cells: Sequence[Cell], run: RunRecord) -> str:
 
 
 def _csv(cells: Sequence[Cell], _run: RunRecord) -> str:
+    return _csv_text(
+        [[column.get(cell) for column in COLUMNS] for cell in cells], [column.key for column in COLUMNS]
+    )
+
+
+def _flat_csv(table: WideTable) -> str:
+    return _csv_text(*_flat(table))
+
+
+def _csv_text(rows: list[list[object]], headers: list[str]) -> str:
     import pandas as pd  # here, because importing it takes as long as showing a table
 
-    rows = [[_csv_value(column.get(cell)) for column in COLUMNS] for cell in cells]
-    frame = pd.DataFrame(rows, columns=[column.key for column in COLUMNS], dtype=object)
+    frame = pd.DataFrame([list(map(_csv_value, row)) for row in rows], columns=headers, dtype=object)
     return frame.to_csv(index=False, lineterminator="\n").rstrip("\n")
 
 
@@ -146,6 +158,7 @@ def _latex_escape(text: str) -> str:
     return "".join(_LATEX.get(c, c) for c in text)
 
 
+PLAIN = Marks(note=lambda number: "", missing="", separator="")
 FOR_PROGRAMS = {"csv": _csv, "json": _json}
 FOR_READERS = {
     "table": (Marks(superscript), _table),

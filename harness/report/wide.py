@@ -55,17 +55,17 @@ def wide_table(cells: Sequence[Cell], marks: Marks, columns: Sequence[Column] = 
     columns = [c for c in columns if c.about == "" or any(c.get(cell) is not None for cell in cells)]
     at = {(cell.device, cell.model, cell.variant, cell.arithmetic): cell for cell in cells}
     values = {(column.key, i): [] for column in columns for i in range(len(variants))}
-    notes = _Notes(marks)
+    notes = Notes(marks)
     for row in rows:  # row by row, so that footnotes are numbered as they are read
         for column in columns:
             for i, variant in enumerate(variants):
-                values[column.key, i].append(_value(column, at.get(row + variant), notes))
+                values[column.key, i].append(shown_value(column, at.get(row + variant), notes))
     emulated = {cell.device for cell in cells if cell.emulated}
     shown = [
-        (_name(device, marks) + (marks.emulated if device in emulated else ""), _name(model, marks))
+        (shown_name(device, marks) + (marks.emulated if device in emulated else ""), shown_name(model, marks))
         for device, model in rows
     ]
-    arithmetics = [_name(arithmetic, marks) for _, arithmetic in variants]
+    arithmetics = [shown_name(arithmetic, marks) for _, arithmetic in variants]
     return WideTable(
         ("device", "model"),
         shown,
@@ -73,15 +73,17 @@ def wide_table(cells: Sequence[Cell], marks: Marks, columns: Sequence[Column] = 
         {(column.key, i): label for column in columns for i, label in enumerate(arithmetics)},
         values,
         [[at.get(row + variant) for variant in variants] for row in rows],
-        [*_legend(cells, columns, marks), *notes.lines()],
+        [*legend(cells, columns, marks), *notes.lines()],
     )
 
 
-def _name(text: str, marks: Marks) -> str:
+def shown_name(text: str, marks: Marks) -> str:
+    """A name from outside, as the format shows it."""
     return marks.escape(clean(text, NAME_LENGTH))
 
 
-def _value(column: Column, cell: Cell | None, notes: _Notes) -> str:
+def shown_value(column: Column, cell: Cell | None, notes: Notes) -> str:
+    """A figure of a cell with its marks, whose footnotes are added to `notes`."""
     if cell is None:
         return notes.marks.missing
     if column.measured and cell.verdict == FAILED:
@@ -102,7 +104,8 @@ def _belongs(warning: str, column: Column) -> bool:
     return column is next(c for c in TABLE if c.about is not None and warning.startswith(c.about))
 
 
-def _legend(cells: Sequence[Cell], columns: Sequence[Column], marks: Marks) -> list[str]:
+def legend(cells: Sequence[Cell], columns: Sequence[Column], marks: Marks) -> list[str]:
+    """What the columns and the marks mean."""
     lines = ["; ".join(f"{c.header}: {c.meaning}" for c in columns) + "."]
     if any(cell.emulated for cell in cells):
         lines.append(
@@ -115,7 +118,7 @@ def _legend(cells: Sequence[Cell], columns: Sequence[Column], marks: Marks) -> l
 
 
 @dataclass
-class _Notes:
+class Notes:
     """Numbered footnotes. Remarks that ask for the same fix share one, which quotes the first."""
 
     marks: Marks
