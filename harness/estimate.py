@@ -54,7 +54,8 @@ def _model(request: Request, name: str) -> tuple[str, list[str], int]:
     source = open_source(name, request.weights, request.preprocess, request.qat)
     variants = kinds_of(source, list(request.variants) if request.variants else None)
     dataset = open_dataset(source, request.dataset, request.samples, request.calibration)
-    return source.name, list(variants), len(dataset) if dataset is not None else 0
+    evaluated = dataset is not None and not source.seeded
+    return source.name, list(variants), len(dataset) if evaluated else 0
 
 
 def _planned(

@@ -25,7 +25,7 @@ from harness.measure import measure
 from harness.prepare import Prepared, deployed, prepare
 from harness.results import Cell, Measurement, RunRecord
 from harness.resume import Earlier, last_run_like
-from harness.sources import open_source
+from harness.sources import FETCHED, SEEDED, open_source
 from harness.store import Store
 from harness.trial import DEFAULT, Progress, TrialSettings
 
@@ -65,7 +65,7 @@ def run(request: Request, progress: Progress, note: Callable[[str], None]) -> Ou
     note: told what happened, one line each. Bad input is found before anything is measured or stored. Raises
     BenchError.
     """
-    if request.weights is not None and len(request.models) != 1:
+    if request.weights not in (None, SEEDED, FETCHED) and len(request.models) != 1:
         raise UsageError("--weights FILE goes with one model at a time")
     if request.qat is not None and len(request.models) != 1:
         raise UsageError("--qat FILE goes with one model at a time")
@@ -131,7 +131,8 @@ def _prepare_all(request: Request, folder: Path, progress: Progress) -> list[Pre
 
 def _prepare(request: Request, model: str, folder: Path, progress: Progress) -> Prepared:
     progress(f"{model}: importing and optimizing", 0, 0)
-    source = open_source(model, request.weights, request.preprocess, request.qat)
+    shown = _named(progress, model)
+    source = open_source(model, request.weights, request.preprocess, request.qat, shown)
     variants = list(request.variants) if request.variants else None
     shown = _named(progress, source.name)
     return prepare(source, variants, request.dataset, request.samples, folder, shown, request.calibration)

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
-from harness import artifacts, datasets
+from harness import artifacts, datasets, random_samples
 from harness.calibration import Calibration
 from harness.datasets import Dataset
 from harness.deploy import Depot
@@ -56,9 +56,9 @@ def prepare(
 ) -> Prepared:
     """Makes the files of one model's trial in the folder `work`.
 
-    dataset: a name or folder, None for the recipe's own; without any, accuracy is not measured.
-    calibration_folder: to calibrate on instead of a part of the data set. Raises UsageError or FormatError
-    for input that cannot be used.
+    dataset: a name or folder, None for the recipe's own; without any, accuracy is not measured, nor with
+    seeded weights. calibration_folder: to calibrate on instead of a part of the data set. Raises UsageError
+    or FormatError for input that cannot be used.
     """
     kinds = kinds_of(source, variants)
     opened = open_dataset(source, dataset, samples, calibration_folder)
@@ -68,11 +68,13 @@ def prepare(
         progress(f"making {name}", 0, 0)
         path = work / f"{source.name}-{name}.qbm"
         files[path] = _write(name, kind, kind.of(source), calibration, path)
+    evaluated = None if source.seeded else opened
     notes = (
+        *_seeded_note(source),
         *_left_out(source, variants or [], kinds),
-        *_calibration_notes(source.name, opened, calibration),
+        *_calibration_notes(source.name, evaluated, calibration),
     )
-    evaluation, shards = _write_evaluation(opened, work, source.name, progress)
+    evaluation, shards = _write_evaluation(evaluated, work, source.name, progress)
     return Prepared(source.name, files, evaluation, shards, notes)
 
 
@@ -126,6 +128,15 @@ def _chosen(
     return Calibration(datasets.calibration_split(dataset, CALIBRATION_SAMPLES), work, progress)
 
 
+def _seeded_note(source: Source) -> tuple[str, ...]:
+    if not source.seeded:
+        return ()
+    return (
+        f"{source.name}: its weights are random (--weights seeded), so it has no accuracy, and without "
+        "--dataset int8 is calibrated on random inputs",
+    )
+
+
 def _left_out(source: Source, asked: list[str], kinds: dict[str, VariantKind]) -> tuple[str, ...]:
     """What of all variants cannot be made, and what it would take."""
     if ALL not in asked or source.quantized or "qat" in kinds:
@@ -158,11 +169,12 @@ def open_dataset(
     """The evaluation's samples; None where neither `dataset` nor the recipe names any. Raises UsageError.
 
     Where calibration has no samples of its own, some of a folder are held out for it, whichever variants are
-    made: the same folder is always the same evaluation.
+    made: the same folder is always the same evaluation. Seeded weights, of which nothing is evaluated, are
+    calibrated on random samples then.
     """
     chosen = dataset or source.dataset
     if chosen is None:
-        return None
+        return random_samples.dataset(_preprocess(source), source.input_shape) if source.seeded else None
     return datasets.open_dataset(
         chosen,
         _preprocess(source),

@@ -8,12 +8,14 @@ from functools import cached_property
 from pathlib import Path
 
 import models
-from harness import artifacts, importers, passes
+from harness import artifacts, fetch, importers, passes
+from harness.download import Progress
 from harness.errors import FormatError, UsageError, unknown_name
 from harness.graph import Graph
 from harness.passes import turn_inputs
 from models import Preprocess, Recipe
 
+SEEDED, FETCHED = "seeded", "fetched"  # weights that are no file of the user's
 PREPROCESS_HELP = "crop=0.875,resize=128,mean=127.5,std=127.5,labels+1"
 
 
@@ -22,7 +24,8 @@ class Source:
     """A model ready for quantization: its optimized graph and what else a trial has to know.
 
     preprocess is None where nobody has said how samples become inputs. dataset: the recipe's own, if any.
-    qat: the same network as quantization-aware training left it, int8 already.
+    qat: the same network as quantization-aware training left it, int8 already. seeded: its weights are
+    random, so its answers mean nothing. metric: as in a recipe.
     """
 
     name: str
@@ -31,6 +34,8 @@ class Source:
     dataset: str | None = None
     labels: tuple[str, ...] = ()
     qat: Source | None = None
+    seeded: bool = False
+    metric: str = "top1"
 
     @cached_property
     def trial_graph(self) -> Graph:
@@ -59,16 +64,21 @@ class Source:
 
 
 def open_source(
-    model: str, weights: str | None = None, preprocess: str | None = None, qat: str | None = None
+    model: str,
+    weights: str | None = None,
+    preprocess: str | None = None,
+    qat: str | None = None,
+    progress: Progress = lambda what, done, total: None,
 ) -> Source:
     """Imports and optimizes a recipe's or a file's network.
 
-    weights: a recipe's weights file. preprocess: the text form of `parse_preprocess`, over the recipe's own.
-    qat: file of the same network, trained with quantization.
+    weights: of a recipe: SEEDED, FETCHED, a file, or None for its own, which are fetched where they are not
+    stored here. preprocess: the text form of `parse_preprocess`, over the recipe's own.
+    qat: file of the same network, trained with quantization; a recipe may have published one.
     Raises UsageError for unknown names and missing files, FormatError for files that cannot be understood.
     """
     if model in models.names():
-        source = _from_recipe(models.load(model), weights)
+        source = _from_recipe(models.load(model), weights, progress)
     elif weights is not None:
         raise UsageError(f"--weights goes with a recipe's name; '{model}' is not one: {_recipes()}")
     elif Path(model).suffix in importers.IMPORTERS or Path(model).exists():
@@ -76,11 +86,9 @@ def open_source(
     else:
         raise unknown_name("model", model, models.names())
     _check_ends(source.graph, f"model '{source.name}'")
-    return replace(
-        source,
-        preprocess=parse_preprocess(preprocess, source.preprocess) or source.preprocess,
-        qat=_trained(qat, source) if qat is not None else None,
-    )
+    if qat is not None:
+        source = replace(source, qat=_trained(qat, source))
+    return replace(source, preprocess=parse_preprocess(preprocess, source.preprocess) or source.preprocess)
 
 
 def _check_ends(graph: Graph, what: str) -> None:
@@ -111,21 +119,54 @@ def _recipes() -> str:
     return f"recipes are {', '.join(models.names())}"
 
 
-def _from_recipe(recipe: Recipe, weights: str | None) -> Source:
-    if weights is not None:
-        graph = importers.load(weights, recipe.inputs, recipe.outputs)
-    elif recipe.build is not None:
+def recipe_graph(recipe: Recipe, weights: str | None, progress: Progress) -> Graph:
+    """A recipe's float network as it comes, not optimized; weights as in `open_source`."""
+    if weights == SEEDED:
+        graph = recipe.seeded(None)
+    elif weights is None and recipe.build is not None:
         graph = recipe.build()
     else:
-        raise UsageError(f"model '{recipe.name}' needs --weights FILE: {recipe.weights_help}")
+        file = _fetched(recipe, progress) if weights in (None, FETCHED) else weights
+        graph = importers.load(file, recipe.inputs, recipe.outputs)
     graph.name = recipe.name
-    graph = _optimized(graph)
+    return graph
+
+
+def _fetched(recipe: Recipe, progress: Progress) -> Path:
+    """The published weights; also fetches those trained with quantization, when nothing is there yet."""
+    if recipe.fetched is None:
+        raise UsageError(f"model '{recipe.name}': its weights are published nowhere but here")
+    wanted = [recipe.fetched]
+    if fetch.cached(recipe.fetched) is None and recipe.qat is not None:
+        wanted.append(recipe.qat)
+    try:
+        return [fetch.path(each, progress) for each in wanted][0]
+    except UsageError as error:
+        raise UsageError(
+            f"{error}; or give --weights FILE: {recipe.weights_help}; or --weights {SEEDED} for latency "
+            "and size alone"
+        ) from error
+
+
+def _from_recipe(recipe: Recipe, weights: str | None, progress: Progress) -> Source:
+    graph = _optimized(recipe_graph(recipe, weights, progress))
     found = graph.tensors[graph.inputs[0]].shape
     if recipe.input_shape and found != recipe.input_shape:
         raise FormatError(
             f"{weights}: its input is {found}, but recipe '{recipe.name}' takes {recipe.input_shape}"
         )
-    return Source(recipe.name, graph, recipe.preprocess, recipe.dataset, recipe.labels)
+    source = Source(
+        recipe.name,
+        graph,
+        recipe.preprocess,
+        None if weights == SEEDED else recipe.dataset,
+        recipe.labels,
+        seeded=weights == SEEDED,
+        metric=recipe.metric,
+    )
+    published = weights in (None, FETCHED) and recipe.build is None
+    trained = fetch.cached(recipe.qat) if published and recipe.qat is not None else None
+    return replace(source, qat=_trained(str(trained), source)) if trained else source
 
 
 def _optimized(graph: Graph) -> Graph:

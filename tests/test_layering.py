@@ -29,6 +29,7 @@ LAYERS = [
     ["harness.planner", "harness.node_fields", "harness.pack"],
     ["harness.exporters"],
     ["harness.samples", "harness.sample_folder", "harness.datasets", "models.training"],
+    ["harness.random_samples"],
     ["harness.artifacts", "harness.build", "harness.environment", "harness.checkup", "harness.deploy"],
     [
         "harness.stats",

@@ -1,6 +1,8 @@
 import numpy as np
 import pytest
 
+import models
+from harness import exporters, fetch, passes
 from harness.errors import FormatError, UsageError
 from harness.exporters import tflite
 from harness.quantize import int8
@@ -36,7 +38,8 @@ def test_a_recipe_brings_its_preprocessing_and_dataset():
     [
         ("solar_sells", None, "unknown model 'solar_sells': did you mean solar_cells"),
         ("nowhere.tflite", None, "nowhere.tflite"),
-        ("mobilenet_v1_0.25_128", None, "needs --weights FILE"),
+        ("nowhere.tflite", "seeded", "--weights goes with a recipe's name"),
+        ("solar_cells", "fetched", "published nowhere"),
         ("nowhere.tflite", "w.pb", "--weights goes with a recipe's name"),
         ("kws", "nowhere.tflite", "nowhere.tflite"),
     ],
@@ -58,6 +61,48 @@ def test_several_inputs_are_refused(tmp_path):
     path.write_bytes(tflite.write(graph))
     with pytest.raises(FormatError, match="2 inputs and 1 outputs"):
         open_source(str(path))
+
+
+@pytest.fixture
+def shelf(monkeypatch, tmp_path):
+    """Published files by their URL, as the cache would hold them; what is not there cannot be had."""
+    there, asked = {}, []
+
+    def path(wanted, progress):
+        asked.append(wanted)
+        if wanted.url not in there:
+            raise UsageError(f"{wanted.url}: cannot be reached")
+        return there[wanted.url]
+
+    monkeypatch.setattr(fetch, "cached", lambda wanted: there.get(wanted.url))
+    monkeypatch.setattr(fetch, "path", path)
+    return there, asked
+
+
+def test_published_weights_are_a_recipes_own(shelf, tmp_path):
+    recipe, path = models.load("kws"), tmp_path / "kws.tflite"
+    exporters.save(passes.apply(recipe.seeded(None)), path)
+    shelf[0][recipe.fetched.url] = path
+    default, fetched = open_source("kws"), open_source("kws", "fetched")
+    assert default.fingerprint == fetched.fingerprint == open_source("kws", str(path)).fingerprint
+    assert not default.seeded
+
+
+def test_without_the_network_one_line_says_what_helps(shelf):
+    with pytest.raises(
+        UsageError,
+        match=r"cannot be reached; or give --weights FILE: MLPerf Tiny's kws_ref_model_float32\.tflite; "
+        "or --weights seeded for latency and size alone",
+    ):
+        open_source("kws")
+
+
+def test_seeded_weights_have_no_data_set_of_their_own(shelf):
+    source = open_source("solar_cells", "seeded")
+    assert source.seeded
+    assert source.dataset is None
+    assert source.input_shape == open_source("solar_cells").input_shape
+    assert shelf[1] == []
 
 
 @pytest.fixture

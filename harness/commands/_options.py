@@ -10,7 +10,7 @@ from harness.errors import UsageError
 from harness.files import replacing
 from harness.prepare import variant_graph
 from harness.progress import ProgressLine
-from harness.sources import PREPROCESS_HELP, Source, open_source
+from harness.sources import FETCHED, PREPROCESS_HELP, SEEDED, Source, open_source
 from harness.store import DEFAULT_PATH, Store
 from harness.variants import VARIANTS
 
@@ -49,7 +49,7 @@ def add_model(parser: argparse.ArgumentParser, *, several: bool = False) -> None
         metavar="M[,M…]" if several else "M",
         help="a recipe's name (bench models list) or a .pb, .tflite or .onnx file",
     )
-    parser.add_argument("--weights", metavar="FILE", help="a recipe's float network (.pb, .tflite)")
+    add_weights(parser)
     parser.add_argument(
         "--qat", metavar="FILE", help="the same network trained with quantization (.tflite, .onnx)"
     )
@@ -63,6 +63,16 @@ def add_model(parser: argparse.ArgumentParser, *, several: bool = False) -> None
     )
     parser.add_argument(
         "--calibration", metavar="DIR", help="images to calibrate on (default: a part of the data set)"
+    )
+
+
+def add_weights(parser: argparse.ArgumentParser) -> None:
+    """--weights, for commands that take a recipe's name."""
+    parser.add_argument(
+        "--weights",
+        metavar="W",
+        help=f"of a recipe: a file (.pb, .tflite, .onnx); {FETCHED}: as published; {SEEDED}: random, for "
+        f"latency and size alone (default: what comes with it, else {FETCHED})",
     )
 
 
@@ -93,7 +103,7 @@ def add_store(parser: argparse.ArgumentParser) -> None:
 
 def source_as(arguments: argparse.Namespace, work: Path, progress: ProgressLine) -> Source:
     """The model of the arguments, turned into their variant if they name one."""
-    source = open_source(arguments.model, arguments.weights, arguments.preprocess, arguments.qat)
+    source = open_source(arguments.model, arguments.weights, arguments.preprocess, arguments.qat, progress)
     if arguments.variant is None:
         return source
     graph = variant_graph(source, arguments.variant, arguments.dataset, work, progress, arguments.calibration)

@@ -32,7 +32,8 @@ def add(parser: ArgumentParser) -> None:
 
 
 def run(arguments: Namespace) -> int:
-    source = open_source(arguments.model, arguments.weights, arguments.preprocess)
+    with ProgressLine(arguments.quiet) as progress:
+        source = open_source(arguments.model, arguments.weights, arguments.preprocess, progress=progress)
     if source.preprocess is None and any(path.suffix != ".npy" for path in arguments.image):
         raise UsageError(
             f"model '{source.name}' does not say how images become inputs: give --preprocess, "

@@ -10,14 +10,16 @@ from pathlib import Path
 
 from tabulate import tabulate
 
+import models
 from harness import exporters, importers, passes, transforms
 from harness.changes import Change, Size, changes, size
-from harness.commands._options import add_quiet, names
+from harness.commands._options import add_quiet, add_weights, names
+from harness.errors import UsageError
 from harness.graph import Graph
 from harness.prepare import open_calibration
 from harness.progress import ProgressLine
 from harness.quantize.calibrate import Range
-from harness.sources import PREPROCESS_HELP, Source, parse_preprocess
+from harness.sources import PREPROCESS_HELP, Source, parse_preprocess, recipe_graph
 from harness.text import clean
 from harness.transforms import Transform
 
@@ -26,8 +28,9 @@ WIDEST = 200  # of what is different in a node
 
 
 def add(parser: ArgumentParser) -> None:
-    parser.add_argument("input", metavar="IN", help="the model: any file that bench reads")
+    parser.add_argument("input", metavar="IN", help="the model: a recipe's name or any file that bench reads")
     parser.add_argument("output", metavar="OUT", help="where it goes: .pb, .tflite, .onnx or .qbm")
+    add_weights(parser)
     parser.add_argument("--inputs", type=names, default=(), metavar="N,…", help="where the network begins")
     parser.add_argument("--outputs", type=names, default=(), metavar="N,…", help="where it ends")
     parser.add_argument(
@@ -53,9 +56,7 @@ def run(arguments: Namespace) -> int:
     chosen = transforms.parse(arguments.transforms) if arguments.transforms is not None else None
     for transform in chosen or ():
         transforms.bind(transform)
-    graph = passes.checked(
-        importers.load(arguments.input, arguments.inputs, arguments.outputs, arguments.checkpoint)
-    )
+    graph = passes.checked(_read(arguments))
     log = _Log(graph)
     if chosen is None:
         graph = passes.apply(graph, observe=log.observe)
@@ -67,6 +68,19 @@ def run(arguments: Namespace) -> int:
         print("\n" + log.explanation())
     print(f"\nwrote {arguments.output}: {written / 1e6:.2f} MB")
     return 0
+
+
+def _read(arguments: Namespace) -> Graph:
+    """The graph as it comes, from a recipe or a file."""
+    ends = arguments.inputs, arguments.outputs
+    if arguments.input not in models.names():
+        if arguments.weights is not None:
+            raise UsageError(f"--weights goes with a recipe's name, and '{arguments.input}' is a file")
+        return importers.load(arguments.input, *ends, arguments.checkpoint)
+    if any(ends) or arguments.checkpoint:
+        raise UsageError("--inputs, --outputs and --checkpoint go with a file; a recipe knows its own")
+    with ProgressLine(arguments.quiet) as progress:
+        return recipe_graph(models.load(arguments.input), arguments.weights, progress)
 
 
 def _transformed(graph: Graph, chosen: list[Transform], arguments: Namespace, log: _Log) -> Graph:

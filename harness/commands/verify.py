@@ -12,7 +12,7 @@ from tabulate import tabulate
 
 import models
 from harness import importers
-from harness.commands._options import add_quiet, names, positive
+from harness.commands._options import add_quiet, add_weights, names, positive
 from harness.commands._samples import add_samples, read_samples
 from harness.graph import Graph
 from harness.host import HostNetwork, OnnxNetwork
@@ -28,7 +28,7 @@ def add(parser: ArgumentParser) -> None:
     parser.add_argument("a", metavar="A", help="a model file, or a recipe's name")
     parser.add_argument("b", metavar="B", help="the model to compare with it")
     add_samples(parser)
-    parser.add_argument("--weights", metavar="FILE", help="the float network of a recipe named as A or B")
+    add_weights(parser)
     parser.add_argument("--inputs", type=names, default=(), metavar="N,…", help="where both networks begin")
     parser.add_argument("--outputs", type=names, default=(), metavar="N,…", help="where both end")
     parser.add_argument(
@@ -44,9 +44,9 @@ def add(parser: ArgumentParser) -> None:
 
 def run(arguments: Namespace) -> int:
     chosen = (arguments.a, arguments.b)
-    a, b = (_load(model, arguments) for model in chosen)
-    share_input_shape(*(x.graph if isinstance(x, OnnxNetwork) else x for x in (a, b)))
     with ProgressLine(arguments.quiet) as progress, tempfile.TemporaryDirectory() as folder:
+        a, b = (_load(model, arguments, progress) for model in chosen)
+        share_input_shape(*(x.graph if isinstance(x, OnnxNetwork) else x for x in (a, b)))
         first, second = (
             x if isinstance(x, OnnxNetwork) else HostNetwork(x, Path(folder), lambda *_: None) for x in (a, b)
         )
@@ -67,12 +67,12 @@ def run(arguments: Namespace) -> int:
     return 0 if agree else 1
 
 
-def _load(model: str, arguments: Namespace) -> Graph | OnnxNetwork:
+def _load(model: str, arguments: Namespace, progress: ProgressLine) -> Graph | OnnxNetwork:
     """A recipe's network, or a file's exactly as it says."""
     if Path(model).suffix.lower() == ".onnx":
         return OnnxNetwork(Path(model))
     if model in models.names():
-        return open_source(model, arguments.weights).graph
+        return open_source(model, arguments.weights, progress=progress).graph
     return importers.load(model, arguments.inputs, arguments.outputs)
 
 

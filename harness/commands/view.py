@@ -10,13 +10,14 @@ from pathlib import Path
 import models
 from harness import exporters, importers
 from harness.changes import size
-from harness.commands._options import names
+from harness.commands._options import add_weights, names
 from harness.errors import FormatError, UsageError
 from harness.files import replacing
 from harness.graph import Graph
 from harness.importers import SAVED_MODEL
 from harness.ops import infer_shapes, spec
 from harness.passes.strip_unused_nodes import live_nodes
+from harness.progress import ProgressLine
 from harness.sources import open_source
 from harness.text import clean
 from harness.view import picture, tensorboard
@@ -28,7 +29,7 @@ OPENED_BY_NETRON = (".onnx", ".pb", ".tflite", ".meta")
 def add(parser: ArgumentParser) -> None:
     parser.add_argument("a", metavar="A", help="a model file, or a recipe's name")
     parser.add_argument("b", metavar="B", nargs="?", help="another to see beside it, such as A optimized")
-    parser.add_argument("--weights", metavar="FILE", help="the float network of a recipe named as A or B")
+    add_weights(parser)
     parser.add_argument("--inputs", type=names, default=(), metavar="N,…", help="where the networks begin")
     parser.add_argument("--outputs", type=names, default=(), metavar="N,…", help="where they end")
     parser.add_argument("--png", type=Path, metavar="FILE", help="draw them side by side, without a server")
@@ -62,7 +63,8 @@ def run(arguments: Namespace) -> int:
 def _load(model: str, arguments: Namespace) -> Graph:
     """A graph with shapes as far as they can be inferred."""
     if model in models.names():
-        return open_source(model, arguments.weights).graph
+        with ProgressLine() as progress:
+            return open_source(model, arguments.weights, progress=progress).graph
     graph = importers.load(model, arguments.inputs, arguments.outputs)
     with suppress(FormatError):  # a graph with ops that cannot run can be looked at all the same
         infer_shapes(Graph(graph.name, graph.tensors, live_nodes(graph), graph.inputs, graph.outputs))

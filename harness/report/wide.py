@@ -52,7 +52,7 @@ def wide_table(cells: Sequence[Cell], marks: Marks, columns: Sequence[Column] = 
     """Rows and arithmetics in the order of their first cell; figures that no cell has are left out."""
     rows = list(dict.fromkeys((cell.device, cell.model) for cell in cells))
     variants = list(dict.fromkeys((cell.variant, cell.arithmetic) for cell in cells))
-    columns = [c for c in columns if c.about == "" or any(c.get(cell) is not None for cell in cells)]
+    columns = [c for c in columns if c.about is not None or any(c.get(cell) is not None for cell in cells)]
     at = {(cell.device, cell.model, cell.variant, cell.arithmetic): cell for cell in cells}
     values = {(column.key, i): [] for column in columns for i in range(len(variants))}
     notes = Notes(marks)

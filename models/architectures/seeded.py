@@ -37,8 +37,10 @@ def seeded(
     return make
 
 
-def random_inputs(preprocess: Preprocess, shape: tuple[int, ...], count: int, seed: int = SEED) -> np.ndarray:
-    """float32 (count, *shape[1:]): reals in the range of preprocessed samples; images are coloured blocks."""
+def random_samples(
+    preprocess: Preprocess, shape: tuple[int, ...], count: int, seed: int = SEED
+) -> np.ndarray:
+    """(count, *shape[1:]) in the dtype and range that samples are stored in; images are coloured blocks."""
     rng = np.random.default_rng(seed)
     low, high = _RANGES[preprocess.dtype]
     size = (count, *shape[1:])
@@ -48,7 +50,14 @@ def random_inputs(preprocess: Preprocess, shape: tuple[int, ...], count: int, se
         blocks = coarse.repeat(BLOCK, 1).repeat(BLOCK, 2)[:, : size[1], : size[2]]
         values = (3 * blocks + values) / 4
     values = low + (high - low) * values
-    return ((values - np.float32(preprocess.mean)) / np.float32(preprocess.std)).astype(np.float32)
+    dtype = np.dtype(preprocess.dtype)
+    return values.astype(dtype) if dtype.kind == "f" else np.rint(values).astype(dtype)
+
+
+def random_inputs(preprocess: Preprocess, shape: tuple[int, ...], count: int, seed: int = SEED) -> np.ndarray:
+    """What such samples are as inputs, float32 (count, *shape[1:])."""
+    stored = random_samples(preprocess, shape, count, seed).astype(np.float32)
+    return (stored - np.float32(preprocess.mean)) / np.float32(preprocess.std)
 
 
 def _drawn() -> Weights:
