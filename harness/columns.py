@@ -32,7 +32,8 @@ class Column:
     header and meaning: of the wide table; `show` writes a value there. only_wide: not in the table that
     nobody asked more of. measured: the number comes from the device, so the cell's verdict is about it.
     clocked: a time, which under emulation compares with nothing. about: the first word of the warnings that
-    the column carries; those that no other column claims are about the one with "". A column with any is in every table.
+    the column carries; those that no other column claims are about the one with "". A column that can carry
+    any is in every table.
     """
 
     key: str
