@@ -22,7 +22,7 @@ from pathlib import Path
 import numpy as np
 
 import models.data
-from harness import formats
+from harness import formats, imagenet
 from harness.errors import FormatError, UsageError, unknown_name
 from harness.files import replacing
 from harness.sample_folder import read_folder, read_unlabelled
@@ -128,7 +128,7 @@ def open_dataset(
     classes: int | None = None,
     hold_out: int = 0,
 ) -> Dataset:
-    """A packaged data set's test split, or a folder (see harness/sample_folder.py).
+    """A packaged data set's test split, or a folder (see harness/sample_folder.py and harness/imagenet.py).
 
     samples: a stratified subset of that many. classes: the model's number of classes, which labels must stay
     below. hold_out: samples of a folder that are for calibration alone, if it has at least twice as many.
@@ -139,7 +139,8 @@ def open_dataset(
         parts = importlib.import_module(f"models.data.{source}").splits()
         found, pool, hold_out = tuple(parts["test"]), tuple(parts["train"]), 0
     elif Path(source).is_dir():
-        found = pool = tuple(read_folder(Path(source)))
+        found, preprocess = _folder(Path(source), preprocess, classes)
+        pool = found
     elif Path(source).exists():
         raise UsageError(f"data set {source} is a file; give the folder that holds labels.csv")
     else:
@@ -151,6 +152,16 @@ def open_dataset(
         found = _without(found, pool, samples, str(source))
     chosen = found if samples is None else stratified(found, samples, f"evaluation/{seed}")
     return Dataset(_name(source), chosen, preprocess, tuple(input_shape), pool, held_out)
+
+
+def _folder(
+    folder: Path, preprocess: Preprocess, classes: int | None
+) -> tuple[tuple[Sample, ...], Preprocess]:
+    """Its samples, and the preprocessing: for ImageNet the number of classes says how labels are moved."""
+    if found := imagenet.read(folder, classes):
+        offset = preprocess.label_offset if classes is None else imagenet.OFFSETS[classes]
+        return tuple(found), replace(preprocess, label_offset=offset)
+    return tuple(read_folder(folder)), preprocess
 
 
 def _without(

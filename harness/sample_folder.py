@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import csv
 import re
+import stat
 from collections.abc import Iterable
 from pathlib import Path, PurePosixPath
 
@@ -30,7 +31,7 @@ def read_folder(folder: Path) -> list[Sample]:
     """
     try:
         table = folder / TABLE
-        samples = _from_table(folder, table) if table.exists() else _from_class_folders(folder)
+        samples = _from_table(folder, table) if table.exists() else class_folders(folder)
     except OSError as error:
         raise UsageError(f"{error.filename or folder}: cannot be read: {error.strerror}") from error
     if not samples:
@@ -49,7 +50,7 @@ def read_unlabelled(folder: Path) -> list[Sample]:
     names = sorted(path.relative_to(folder).as_posix() for path in files)
     if not names:
         raise UsageError(f"{folder} holds no samples; known suffixes: {' '.join(SUFFIXES)}")
-    return [Sample(name, _inside(folder, name, str(folder)), 0) for name in names]
+    return [Sample(name, inside(folder, name, str(folder)), 0) for name in names]
 
 
 def _from_table(folder: Path, table: Path) -> list[Sample]:
@@ -61,7 +62,7 @@ def _from_table(folder: Path, table: Path) -> list[Sample]:
         seen[file] = line
         if not re.fullmatch(r"[0-9]{1,9}", label):
             raise FormatError(f"{where}: label '{label}' is not a class number (0, 1, 2, …)")
-        samples.append(Sample(file, _inside(folder, file, where), int(label)))
+        samples.append(Sample(file, inside(folder, file, where), int(label)))
     return samples
 
 
@@ -81,7 +82,8 @@ def _rows(table: Path) -> Iterable[tuple[int, str, str]]:
         raise FormatError(f"{table}: not a CSV file in UTF-8: {error}") from error
 
 
-def _from_class_folders(folder: Path) -> list[Sample]:
+def class_folders(folder: Path) -> list[Sample]:
+    """The samples of sub-folders, one per class."""
     classes = sorted(entry for entry in folder.iterdir() if entry.is_dir() and entry.name[0] != ".")
     if not classes:
         raise UsageError(f"data set {folder} has neither {TABLE} nor sub-folders, one per class")
@@ -93,11 +95,11 @@ def _from_class_folders(folder: Path) -> list[Sample]:
             if entry.is_dir() or entry.suffix.lower() not in SUFFIXES:
                 raise UsageError(f"{entry}: not a sample file; known suffixes: {' '.join(SUFFIXES)}")
             name = f"{class_folder.name}/{entry.name}"
-            samples.append(Sample(name, _inside(folder, name, str(class_folder)), label))
+            samples.append(Sample(name, inside(folder, name, str(class_folder)), label))
     return samples
 
 
-def _inside(folder: Path, file: str, where: str) -> Path:
+def inside(folder: Path, file: str, where: str) -> Path:
     """The path of `file` below `folder`; a name or a symbolic link that leads out of it is refused."""
     path = PurePosixPath(file)
     if not file.strip() or not file.isprintable():
@@ -105,11 +107,12 @@ def _inside(folder: Path, file: str, where: str) -> Path:
     if leads_out(file):
         raise FormatError(f"{where}: '{file}' is not a path inside the data set's folder")
     try:
-        resolved = (folder / path).resolve(strict=True)
+        linked = any((folder / part).is_symlink() for part in (path, *path.parents[:-1]))
+        if linked and not (folder / path).resolve(strict=True).is_relative_to(folder.resolve()):
+            raise FormatError(f"{where}: '{file}' is a link that leads out of the data set's folder")
+        mode = (folder / path).stat().st_mode
     except (OSError, RuntimeError) as error:  # RuntimeError: a loop of symbolic links
         raise UsageError(f"{where}: '{file}' does not exist in {folder}") from error
-    if not resolved.is_relative_to(folder.resolve()):
-        raise FormatError(f"{where}: '{file}' is a link that leads out of the data set's folder")
-    if not resolved.is_file():
+    if not stat.S_ISREG(mode):
         raise UsageError(f"{where}: '{file}' is not a file")
     return folder / path

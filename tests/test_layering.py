@@ -28,7 +28,7 @@ LAYERS = [
     ["harness.changes", "harness.transforms"],
     ["harness.planner", "harness.node_fields", "harness.pack"],
     ["harness.exporters"],
-    ["harness.samples", "harness.sample_folder", "harness.datasets", "models.training"],
+    ["harness.samples", "harness.sample_folder", "harness.imagenet", "harness.datasets", "models.training"],
     ["harness.random_samples"],
     ["harness.artifacts", "harness.build", "harness.environment", "harness.checkup", "harness.deploy"],
     [

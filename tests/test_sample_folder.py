@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from harness.errors import BenchError, FormatError, UsageError
-from harness.sample_folder import _inside, read_folder, read_unlabelled
+from harness.sample_folder import inside, read_folder, read_unlabelled
 
 
 @pytest.fixture
@@ -134,7 +134,7 @@ def test_stray_file_among_samples_is_not_skipped(folder):
 def test_no_name_leads_out_of_a_folder(tmp_path_factory, name):
     place = tmp_path_factory.getbasetemp()
     try:
-        path = _inside(place, name, "here")
+        path = inside(place, name, "here")
     except BenchError:
         return
     assert path.resolve().is_relative_to(place.resolve())
