@@ -16,7 +16,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import devices
-from devices import Device
+from devices import Device, DeviceInfo
 from harness import __version__, build, lease, parallel
 from harness.deploy import Depot, deploy
 from harness.environment import held_governor
@@ -59,10 +59,16 @@ class Outcome:
     notes: list[str]
 
 
-def run(request: Request, progress: Progress, note: Callable[[str], None]) -> Outcome:
+Known = Callable[[Store, RunRecord, list[DeviceInfo], list[Prepared]], Earlier]
+
+
+def run(
+    request: Request, progress: Progress, note: Callable[[str], None], known: Known | None = None
+) -> Outcome:
     """Measures every model on every device; every cell is stored before the next begins.
 
-    note: told what happened, one line each. Bad input is found before anything is measured or stored. Raises
+    note: told what happened, one line each. known: says what need not be measured; by default a run that
+    --resume goes on with. Bad input is found before anything is measured or stored. Raises
     BenchError.
     """
     if request.weights not in (None, SEEDED, FETCHED) and len(request.models) != 1:
@@ -77,16 +83,23 @@ def run(request: Request, progress: Progress, note: Callable[[str], None]) -> Ou
         notes = [remark for job in prepared for remark in job.notes]
         record = _record(request, _runner_hashes(opened.values(), progress))
         with Store.open(request.store, notes.append) as store:
-            earlier = _earlier(store, record, request.resume, note)
+            infos = [device.info() for device in opened.values()]
+            if known is None:
+                earlier = _earlier(store, record, request.resume, note)
+            else:
+                earlier = known(store, record, infos, prepared)
             writer = store.new_run(earlier.record)
             cells = dict(earlier.cells)
 
             def measured(name: str) -> Iterator[Measurement]:
+                jobs = [job for job in prepared if earlier.missing(name, job.model, job.variants.values())]
+                if not jobs:
+                    return
                 with leased(name, opened[name], request.wait_s, progress, note) as held:
-                    for job in prepared:
+                    for job in jobs:
                         yield from _trial(name, held, job, request.settings, earlier, progress, note)
 
-            groups = parallel.machines(device.info() for device in opened.values())
+            groups = parallel.machines(infos)
             for measurement in parallel.results(groups, measured):
                 writer.add(measurement)
                 cell = measurement.cell
@@ -172,8 +185,6 @@ def _trial(
 ) -> Iterator[Measurement]:
     """Deploys one model to one device and measures those of its variants that were not measured earlier."""
     missing = earlier.missing(name, job.model, job.variants.values())
-    if not missing:
-        return
     runner = build.runner(device.info().arch, lambda text: progress(text, 0, 0))
     depot = Depot(device)
     progress(f"{name}: deploying {job.model}", 0, 0)

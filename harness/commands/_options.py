@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import re
+from dataclasses import replace
 from pathlib import Path
 
 from harness.errors import UsageError
@@ -12,6 +13,7 @@ from harness.prepare import variant_graph
 from harness.progress import ProgressLine
 from harness.sources import FETCHED, PREPROCESS_HELP, SEEDED, Source, open_source
 from harness.store import DEFAULT_PATH, Store
+from harness.trial import LENGTHS, TrialSettings
 from harness.variants import VARIANTS
 
 WIDEST_NAME = 40  # of a layer or kernel in a table
@@ -84,6 +86,43 @@ def add_device(parser: argparse.ArgumentParser) -> None:
 def add_variant(parser: argparse.ArgumentParser) -> None:
     """--variant, for commands that look at one."""
     parser.add_argument("--variant", choices=VARIANTS, help="make this variant first; else the file as it is")
+
+
+def add_trial(parser: argparse.ArgumentParser) -> None:
+    """The options of a trial: how much is measured, under which label, and how long one may wait for it."""
+    parser.add_argument(
+        "--samples", type=positive, metavar="N", help="evaluate a stratified subset of N samples"
+    )
+    parser.add_argument(
+        "--trial", choices=LENGTHS, default="default", help="how long to measure (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--quick", dest="trial", action="store_const", const="quick", help="same as --trial quick"
+    )
+    parser.add_argument(
+        "--processes",
+        type=positive,
+        metavar="N",
+        help="of each variant (default: 3); 20 for bench compare to tell a slowdown from noise",
+    )
+    parser.add_argument(
+        "--release",
+        metavar="NAME",
+        help="what bench compare and history call this run (default: the git tag or commit of this folder)",
+    )
+    parser.add_argument(
+        "--wait",
+        type=seconds,
+        default=0.0,
+        metavar="TIME",
+        help="wait so long for a device that somebody else uses: 90s, 10m, 2h (default: not at all)",
+    )
+
+
+def settings(arguments: argparse.Namespace) -> TrialSettings:
+    """What --trial and --processes say."""
+    length = LENGTHS[arguments.trial]
+    return length if arguments.processes is None else replace(length, processes=arguments.processes)
 
 
 def add_quiet(parser: argparse.ArgumentParser) -> None:

@@ -6,7 +6,6 @@ import shutil
 import sys
 from argparse import ArgumentParser, Namespace
 from contextlib import nullcontext
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -18,9 +17,9 @@ from harness.commands._options import (
     add_model,
     add_quiet,
     add_store,
+    add_trial,
     names,
-    positive,
-    seconds,
+    settings,
     store_exists,
     write_whole,
 )
@@ -32,7 +31,6 @@ from harness.report.wide import wide_table
 from harness.results import FAILED, VALID
 from harness.store import Store
 from harness.text import clean, duration
-from harness.trial import LENGTHS, TrialSettings
 from harness.variants import ALL, VARIANTS
 
 LAYOUTS = {"pixel2": pixel2_table}
@@ -50,21 +48,7 @@ def add(parser: ArgumentParser) -> None:
         help=f"of {', '.join(VARIANTS)}, or {ALL} that can be made "
         f"(default: {','.join(name for name, kind in VARIANTS.items() if kind.by_default)})",
     )
-    parser.add_argument(
-        "--samples", type=positive, metavar="N", help="evaluate a stratified subset of N samples"
-    )
-    parser.add_argument(
-        "--trial", choices=LENGTHS, default="default", help="how long to measure (default: %(default)s)"
-    )
-    parser.add_argument(
-        "--quick", dest="trial", action="store_const", const="quick", help="same as --trial quick"
-    )
-    parser.add_argument(
-        "--processes",
-        type=positive,
-        metavar="N",
-        help="of each variant (default: 3); 20 for bench compare to tell a slowdown from noise",
-    )
+    add_trial(parser)
     parser.add_argument(
         "--format", choices=FORMATS, default="table", help="of the table (default: %(default)s)"
     )
@@ -82,18 +66,6 @@ def add(parser: ArgumentParser) -> None:
     parser.add_argument("--out", metavar="FILE", help="write the table there instead of standard output")
     add_store(parser)
     parser.add_argument(
-        "--release",
-        metavar="NAME",
-        help="what bench compare and history call this run (default: the git tag or commit of this folder)",
-    )
-    parser.add_argument(
-        "--wait",
-        type=seconds,
-        default=0.0,
-        metavar="TIME",
-        help="wait so long for a device that somebody else uses: 90s, 10m, 2h (default: not at all)",
-    )
-    parser.add_argument(
         "--resume",
         action="store_true",
         help="go on with the last run of the same request: measure what it has not stored",
@@ -102,11 +74,6 @@ def add(parser: ArgumentParser) -> None:
         "--dry-run", action="store_true", help="say what would be measured and for how long, and do nothing"
     )
     add_quiet(parser)
-
-
-def _settings(trial: str, processes: int | None) -> TrialSettings:
-    settings = LENGTHS[trial]
-    return settings if processes is None else replace(settings, processes=processes)
 
 
 def _request(arguments: Namespace) -> pipeline.Request:
@@ -121,7 +88,7 @@ def _request(arguments: Namespace) -> pipeline.Request:
         dataset=arguments.dataset,
         calibration=arguments.calibration,
         samples=arguments.samples,
-        settings=_settings(arguments.trial, arguments.processes),
+        settings=settings(arguments),
         store=arguments.store,
         release=release_label.of_folder(Path.cwd()) if named is None else release_label.checked(named),
         wait_s=arguments.wait,
