@@ -19,6 +19,7 @@ METRICS = (
     "latency_median_ms",
     "instructions",
     "top1",
+    "auc",
     "size_bytes",
     "size_compressed_bytes",
     "peak_memory_bytes",
@@ -78,7 +79,7 @@ def _counts(cell: Cell, newest: Cell | None, metric: str) -> bool:
         newest.cpu,
         newest.emulated,
     )
-    if metric == "top1":
+    if metric in ("top1", "auc"):
         alike = alike and cell.dataset_sha256 == newest.dataset_sha256
     return alike and cell.verdict == VALID and not (metric in TIMED and cell.emulated)
 

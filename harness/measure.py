@@ -155,7 +155,7 @@ def _measure_variant(
     warnings = _warnings(on.info, cell, processes, float_top1)
     if not on.info.emulated:
         warnings = [*warnings, *environment.load_warnings(on.info.facts, after)]
-    if on.evaluation is not None and cell.top1 is None:
+    if on.evaluation is not None and cell.samples != len(on.evaluation):
         reasons.append(f"wrong sample count: {cell.samples} of {len(on.evaluation)} samples were predicted")
         predictions = None
     cell = replace(
@@ -179,7 +179,7 @@ def _cell(
     instructions: int | None,
     predictions: Predictions | None,
 ) -> Cell:
-    """The numbers, before any verdict; top1 stays None where predictions do not cover every sample."""
+    """The numbers, before any verdict; top1 or auc stays None where predictions do not cover every sample."""
     processes = latency.processes
     figures = summarize(processes)
     cores = {process.core for process in processes}
@@ -200,6 +200,8 @@ def _cell(
     if count != len(on.evaluation):
         return cell
     labels = on.evaluation.labels
+    if on.evaluation.metric == "auc":
+        return replace(cell, auc=stats.auc(predictions.scores[:, 0], labels == 1))
     return replace(
         cell,
         top1=float(predictions.correct(labels, 1).mean()),

@@ -75,6 +75,8 @@ def prepare(
         *_calibration_notes(source.name, evaluated, calibration),
     )
     evaluation, shards = _write_evaluation(evaluated, work, source.name, progress)
+    if evaluation is not None:
+        evaluation = replace(evaluation, metric=source.metric)
     return Prepared(source.name, files, evaluation, shards, notes)
 
 
@@ -175,14 +177,17 @@ def open_dataset(
     chosen = dataset or source.dataset
     if chosen is None:
         return random_samples.dataset(_preprocess(source), source.input_shape) if source.seeded else None
-    return datasets.open_dataset(
+    opened = datasets.open_dataset(
         chosen,
         _preprocess(source),
         source.input_shape,
         samples,
-        classes=source.classes,
+        classes=2 if source.metric == "auc" else source.classes,
         hold_out=0 if calibration_folder else CALIBRATION_SAMPLES,
     )
+    if source.metric == "auc" and len(set(opened.labels.tolist())) == 1:
+        raise UsageError(f"data set {chosen}: an AUC takes samples of both kinds, labels 0 (normal) and 1")
+    return opened
 
 
 def _preprocess(source: Source) -> Preprocess:

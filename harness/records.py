@@ -23,7 +23,7 @@ from harness.results import Measurement, RunRecord
 
 # Arrays by the name of their field: dtype and number of dimensions.
 ARRAYS = {"ns": ("<i8", 1), "labels": ("<i4", 1), "classes": ("<i4", 2), "scores": ("<f4", 2)}
-LEFT_OUT = {"remote", "shards"}  # what is on a device, of no use later
+LEFT_OUT = {"remote", "shards", "metric"}  # what a device is asked for, of no use later
 
 
 @dataclasses.dataclass(frozen=True)

@@ -3,6 +3,7 @@
     figure        regressed when
     latency       Mann-Whitney p < 0.002 over processes, interval and ratio as harness/comparison.py says
     top-1         McNemar p < 0.01 on the paired predictions, or newly under 98 % of BASE's float top-1
+    AUC           more than 0.01 below BASE
     instructions, sizes, peak memory      more than `threshold` above BASE: they have no noise to speak of
     verdict       the cell failed, and did not in BASE
 
@@ -28,7 +29,7 @@ from harness.text import clean
 
 REGRESSED, IMPROVED = "regressed", "improved"
 NO_CHANGE, INCONCLUSIVE = "no change", "inconclusive"
-LATENCY, TOP1, VERDICT = "latency_median_ms", "top1", "verdict"
+LATENCY, TOP1, AUC, VERDICT = "latency_median_ms", "top1", "auc", "verdict"
 EXACT = ("instructions", "size_bytes", "size_compressed_bytes", "peak_memory_bytes")
 ACCURACY_ALPHA = 0.01
 SHARE_DROP = 0.01  # of top-1 that counts where predictions cannot be paired
@@ -102,6 +103,7 @@ def compare(base: Side, new: Side, threshold: float = THRESHOLD) -> Comparison:
         findings += _latency(key, *timed[key])
         findings += _exact(key, old, recent, threshold)
         findings += _accuracy(key, old, recent, _floor(base, key))
+        findings += _auc(key, old, recent)
         findings += _failures(key, old, recent)
     findings = _corrected(findings, timed)
     return Comparison(base.name, new.name, tuple(findings), tuple(_notes(base, new, pairs)))
@@ -237,9 +239,25 @@ def _accuracy(key: Key, base: Measured, new: Measured, floor: float | None) -> I
         p = stats.mcnemar(old.correct(dataset.labels, 1), recent.correct(dataset.labels, 1))
         yield replace(finding, p=p)
     else:
-        changed = abs(after - before) > SHARE_DROP
-        moved = REGRESSED if after < before else IMPROVED
-        yield replace(finding, verdict=moved if changed else NO_CHANGE, reason="by share, without pairs")
+        yield replace(_by_share(finding), reason="by share, without pairs")
+
+
+def _auc(key: Key, base: Measured, new: Measured) -> Iterator[Finding]:
+    before, after = base.cell.auc, new.cell.auc
+    if before is None:
+        return
+    finding = Finding(*key, AUC, INCONCLUSIVE, before, after, reason="not measured in NEW")
+    if after is None:
+        yield finding
+    else:
+        yield _by_share(replace(finding, ratio=after / before if before else None, reason=""))
+
+
+def _by_share(finding: Finding) -> Finding:
+    """The verdict by how far a share moved alone."""
+    if abs(finding.new - finding.base) <= SHARE_DROP:
+        return replace(finding, verdict=NO_CHANGE)
+    return replace(finding, verdict=REGRESSED if finding.new < finding.base else IMPROVED)
 
 
 def _judged_accuracy(finding: Finding, _pairs: object) -> Finding:

@@ -48,8 +48,9 @@ class Shard:
 class EvaluationSet:
     """The samples behind an accuracy figure. ids: their names; labels: class index per sample, int32 (n,).
 
-    shards: the data in the device's work folder, in order. sha256 is over the data, which are preprocessed
-    samples, so another preprocessing is another dataset.
+    shards: the data in the device's work folder, in order. metric: what the device is asked for, "top1" or
+    "auc", whose predictions are one anomaly score a sample, of class 0. sha256 is over the data, which are
+    preprocessed samples, so another preprocessing is another dataset.
     """
 
     name: str
@@ -57,6 +58,7 @@ class EvaluationSet:
     ids: tuple[str, ...]
     labels: np.ndarray
     shards: Sequence[Shard] = ()
+    metric: str = "top1"
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -118,7 +120,8 @@ class Cell:
     """One device × model × variant: the fields of `--format json`, in its order.
 
     verdict: "valid", "invalid" or "failed" with its reasons; a failed cell has no measured numbers.
-    instructions: guest instructions of one inference. top1, top5: shares of `samples`. Sizes in bytes.
+    instructions: guest instructions of one inference. top1, top5: shares of `samples`. auc: area under the
+    ROC curve of the samples' anomaly scores. Sizes in bytes.
     ota_delta_bytes: what turns the model file of the release before into this one (harness/ota.py).
     peak_memory_bytes: what the whole runner came to; planned_memory_bytes: all activations, where the planner
     placed them. load_ms: from opening the model file to ready, median over processes.
@@ -140,6 +143,7 @@ class Cell:
     instructions: int | None = None
     top1: float | None = None
     top5: float | None = None
+    auc: float | None = None
     samples: int | None = None
     dataset_sha256: str | None = None
     size_bytes: int | None = None

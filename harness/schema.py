@@ -88,6 +88,7 @@ CELLS = sa.Table(
     sa.Column("instructions", sa.BigInteger),
     sa.Column("top1", sa.Float),
     sa.Column("top5", sa.Float),
+    sa.Column("auc", sa.Float),
     sa.Column("samples", sa.Integer),
     sa.Column("size_bytes", sa.BigInteger),
     sa.Column("size_compressed_bytes", sa.BigInteger),
@@ -197,6 +198,11 @@ def _load_times(connection: sa.Connection) -> None:
         connection.execute(cells.update().where(cells.c.id == cell_id).values(load_ms=median_ms))
 
 
+def _auc(connection: sa.Connection) -> None:
+    """Version 6: a cell may have the area under a ROC curve."""
+    connection.exec_driver_sql("ALTER TABLE cells ADD COLUMN auc FLOAT")
+
+
 # MIGRATIONS[i] lifts a database from version i + 1 to i + 2; a new one is made as METADATA says. A migration
 # is written in SQL of its own, because METADATA goes on changing.
 MIGRATIONS: list[Callable[[sa.Connection], None]] = [
@@ -204,6 +210,7 @@ MIGRATIONS: list[Callable[[sa.Connection], None]] = [
     _planned_memory,
     _instructions_of_layers_and_deltas,
     _load_times,
+    _auc,
 ]
 
 

@@ -62,6 +62,18 @@ def wilson_interval(successes: int, n: int, confidence: float = 0.95) -> tuple[f
     return float(interval.low), float(interval.high)
 
 
+def auc(scores: np.ndarray, positive: np.ndarray) -> float:
+    """Area under the ROC curve: the chance that a positive sample scores above a negative one, ties half.
+
+    scores (n,), positive bool (n,) with at least one of each. It is the Mann-Whitney U statistic over the
+    number of pairs (J. Hanley, B. McNeil, Radiology 143, 1982).
+    """
+    positive = np.asarray(positive, bool)
+    negatives = np.sort(scores[~positive])
+    below = [np.searchsorted(negatives, scores[positive], side) for side in ("left", "right")]
+    return float(np.mean(below) / len(negatives))
+
+
 def mcnemar(correct_a: np.ndarray, correct_b: np.ndarray) -> float:
     """Two-sided p-value of McNemar's exact test on paired predictions, bool (n,) each, in the same order.
 

@@ -169,7 +169,8 @@ def accuracy_trial(
         for first in range(0, shard.samples, CHUNK):
             progress(f"accuracy {variant.name}", done, len(evaluation))
             count = min(CHUNK, shard.samples - first)
-            chunk = _accuracy_chunk(device, runner, variant, data, range(first, first + count), run_s)
+            samples = range(first, first + count)
+            chunk = _accuracy_chunk(device, runner, variant, data, samples, evaluation.metric, run_s)
             classes.append(chunk.classes)
             scores.append(chunk.scores)
             done += count
@@ -179,12 +180,13 @@ def accuracy_trial(
 
 
 def _accuracy_chunk(
-    device: Device, runner: str, variant: Variant, data: str, samples: range, run_s: float
+    device: Device, runner: str, variant: Variant, data: str, samples: range, metric: str, run_s: float
 ) -> Predictions:
     """The predictions of one process: of these samples of a data file, or fewer."""
     nonce = runner_output.new_nonce()
     argv = [runner, "accuracy", "--model", variant.remote, "--data", data, "--nonce", nonce]
     argv += ["--first", str(samples.start), "--count", str(len(samples)), "--top", str(TOP_K)]
+    argv += ["--score", "reconstruction"] if metric == "auc" else []
     seconds = START_S + SLACK * run_s * len(samples)
     silence = START_S + SLACK * run_s * min(LINE_SAMPLES, len(samples))
     result = device.run(argv, seconds, idle_timeout=silence)

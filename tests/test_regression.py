@@ -158,6 +158,16 @@ def test_accuracy_newly_under_the_floor(store):
     assert found["f32", "top1"].verdict == "no change"
 
 
+@pytest.mark.parametrize(
+    ("after", "verdict"), [(0.895, "no change"), (0.88, "regressed"), (0.93, "improved")]
+)
+def test_auc_by_its_difference(store, after, verdict):
+    """An anomaly detector has no top-1, so nothing is said of one."""
+    found = judged(store, measurement(None, auc=0.9), measurement(None, auc=after))
+    assert found["auc"].verdict == verdict
+    assert "top1" not in found
+
+
 # --- what is compared at all ---
 
 

@@ -77,7 +77,7 @@ def test_a_database_of_version_1_on_a_server(postgres):
             "DROP INDEX ix_cells_model_variant",
             "ALTER TABLE runs DROP COLUMN uuid, DROP COLUMN release",
             "ALTER TABLE cells DROP COLUMN planned_memory_bytes, DROP COLUMN ota_delta_bytes, "
-            "DROP COLUMN load_ms",
+            "DROP COLUMN load_ms, DROP COLUMN auc",
             "UPDATE schema_version SET version = 1",
         ):
             connection.exec_driver_sql(statement)

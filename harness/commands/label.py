@@ -39,6 +39,8 @@ def run(arguments: Namespace) -> int:
             f"model '{source.name}' does not say how images become inputs: give --preprocess, "
             f"for example {PREPROCESS_HELP}"
         )
+    if source.metric == "auc":
+        raise UsageError(f"model '{source.name}' repeats its input: it has no labels to give")
     labels = _labels(arguments.labels, source.labels, source.classes)
     preprocess = source.preprocess or Preprocess()
     with ProgressLine(arguments.quiet) as progress, tempfile.TemporaryDirectory() as folder:

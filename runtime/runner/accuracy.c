@@ -1,6 +1,7 @@
-/* accuracy: every sample once, its highest scores and their classes. */
+/* accuracy: every sample once, its highest scores and their classes, or how well an auto-encoder repeats it. */
 #include <math.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "json.h"
 #include "samples.h"
@@ -41,6 +42,28 @@ static bool find_best(qb_view output, size_t classes, best *top, size_t count)
     return true;
 }
 
+/* Mean squared difference of output and input in real values, which is an auto-encoder's anomaly score. */
+static float reconstruction_error(qb_view output, const float *input, size_t count)
+{
+    double sum = 0.0;
+    for (size_t i = 0; i < count; i++) {
+        const double difference = (double)score_at(output, i) - (double)input[i];
+        sum += difference * difference;
+    }
+    return (float)(sum / (double)count);
+}
+
+/* Room for a sample's real values where --score asks for the reconstruction error, else NULL. */
+static float *reconstructed(const runner *runner, const dataset *data, size_t outputs)
+{
+    const char *score = runner->options.score != NULL ? runner->options.score : "top";
+    if (strcmp(score, "top") == 0) return NULL;
+    if (strcmp(score, "reconstruction") != 0) fail("--score '%s': use top or reconstruction", score);
+    const size_t inputs = dataset_sample_count(data);
+    if (inputs != outputs) fail("the model gives %zu values for %zu: it does not repeat its input", outputs, inputs);
+    return checked_malloc(inputs * sizeof(float));
+}
+
 static void write_batch(const best *top, uint64_t first, size_t samples, size_t count)
 {
     begin_event("top");
@@ -72,7 +95,9 @@ void run_accuracy(runner *runner)
         fail("output '%s' is neither float nor quantized", output.name);
     }
     const size_t classes = output.size / qb_dtype_size((uint8_t)output.dtype);
-    const size_t count = runner->options.top < classes ? (size_t)runner->options.top : classes;
+    float *reals = reconstructed(runner, data, classes);
+    const size_t most = reals != NULL ? 1 : classes;
+    const size_t count = runner->options.top < most ? (size_t)runner->options.top : most;
     if (count == 0) fail("--top must be at least 1");
     best *top = checked_malloc(BATCH * count * sizeof *top);
     size_t filled = 0;
@@ -80,7 +105,12 @@ void run_accuracy(runner *runner)
         qb_session_reset(runner->session);
         feed_sample(runner, data, i);
         qb_session_run(runner->session);
-        if (!find_best(output, classes, top + filled * count, count)) {
+        best *found = top + filled * count;
+        if (reals != NULL) {
+            dataset_reals(data, i, reals);
+            *found = (best){0, reconstruction_error(output, reals, classes)};
+        }
+        if (reals != NULL ? !isfinite(found->score) : !find_best(output, classes, found, count)) {
             fail("sample %llu: a score is not finite", (unsigned long long)i);
         }
         if (++filled < BATCH && i + 1 < range.end) continue;
@@ -88,5 +118,6 @@ void run_accuracy(runner *runner)
         filled = 0;
     }
     free(top);
+    free(reals);
     dataset_close(data);
 }

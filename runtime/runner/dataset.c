@@ -165,16 +165,33 @@ static void put_value(const qb_view *input, size_t index, float real)
     }
 }
 
-void dataset_read(const dataset *data, uint64_t index, void *input)
+size_t dataset_sample_count(const dataset *data)
+{
+    return data->sample_count;
+}
+
+static const uint8_t *sample_at(const dataset *data, uint64_t index)
 {
     const qb_dataset_header *header = data->header;
-    const size_t sample_size = data->sample_count * qb_dtype_size(header->dtype);
+    return data->bytes + header->data_offset + (size_t)index * data->sample_count * qb_dtype_size(header->dtype);
+}
+
+static float real_value(const dataset *data, const uint8_t *sample, size_t index)
+{
+    const size_t channel = index % data->header->channels;
+    return (stored_value(data->header->dtype, sample, index) - data->offsets[channel]) * data->scales[channel];
+}
+
+void dataset_read(const dataset *data, uint64_t index, void *input)
+{
+    const uint8_t *sample = sample_at(data, index);
     qb_view there = data->input;
     there.data = input;
-    const uint8_t *sample = data->bytes + header->data_offset + (size_t)index * sample_size;
-    for (size_t i = 0, c = 0; i < data->sample_count; i++) {
-        const float real = (stored_value(header->dtype, sample, i) - data->offsets[c]) * data->scales[c];
-        put_value(&there, i, real);
-        if (++c == header->channels) c = 0;
-    }
+    for (size_t i = 0; i < data->sample_count; i++) put_value(&there, i, real_value(data, sample, i));
+}
+
+void dataset_reals(const dataset *data, uint64_t index, float *reals)
+{
+    const uint8_t *sample = sample_at(data, index);
+    for (size_t i = 0; i < data->sample_count; i++) reals[i] = real_value(data, sample, i);
 }

@@ -15,4 +15,8 @@ uint64_t dataset_count(const dataset *data);
 /* Sample `index` as the model's input: real values (stored − offset) · scale, quantized where the input is int8. */
 void dataset_read(const dataset *data, uint64_t index, void *input);
 
+/* The real values of a sample, and how many there are. */
+void dataset_reals(const dataset *data, uint64_t index, float *reals);
+size_t dataset_sample_count(const dataset *data);
+
 #endif

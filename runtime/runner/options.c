@@ -38,6 +38,7 @@ static const option known[] = {
     {"--first", NUMBER, offsetof(options, first), SAMPLES, 0},
     {"--count", NUMBER, offsetof(options, count), SAMPLES, 0},
     {"--top", NUMBER, offsetof(options, top), BIT(ACCURACY), 0},
+    {"--score", TEXT, offsetof(options, score), BIT(ACCURACY), 0},
     {"--runs", NUMBER, offsetof(options, runs), BIT(PROFILE) | BIT(REPEAT), BIT(REPEAT)},
     {"--bytes", NUMBER, offsetof(options, bytes), BIT(BANDWIDTH), BIT(BANDWIDTH)},
     {"--action", TEXT, offsetof(options, action), BIT(LEASE), BIT(LEASE)},

@@ -27,6 +27,7 @@ typedef struct options {
     uint64_t first, count; /* samples; count UINT64_MAX: all that follow */
     uint64_t top, runs, bytes;
     const char *state; /* predict: "reset" or "keep" */
+    const char *score; /* accuracy: "top" or "reconstruction" */
     const char *action, *file, *holder, *token, *reservation, *gone; /* lease */
     uint64_t ttl_ms;
 } options;

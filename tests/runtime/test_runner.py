@@ -221,6 +221,27 @@ def test_accuracy(model, data):
     assert np.allclose(scores, np.take_along_axis(expected, order, 1), atol=1e-6)
 
 
+def test_reconstruction_is_scored_by_its_mean_squared_error(tmp_path):
+    b = Builder("half")
+    graph = b.build(b.node("Mul", b.input((1, 6)), b.const(np.float32(0.5))))
+    pack.write(graph, tmp_path / "m.qbm")
+    samples = np.random.default_rng(0).integers(0, 255, (70, 6), np.uint8)
+    (tmp_path / "d.qbd").write_bytes(dataset_bytes(samples, (2.0,), (3.0,)))
+    arguments = ("--model", tmp_path / "m.qbm", "--data", tmp_path / "d.qbd", "--score", "reconstruction")
+    events = runner.run("accuracy", *arguments).named("top")
+    reals = (samples.astype(np.float32) - 3) * 2
+    assert [row for e in events for row in e["classes"]] == [[0]] * 70
+    found = [score for e in events for (score,) in e["scores"]]
+    assert found == pytest.approx(np.mean(np.square(reals / 2), axis=1), rel=1e-6)
+
+
+def test_what_does_not_repeat_its_input_has_no_reconstruction(model, data):
+    outcome = runner.run("accuracy", "--model", model, "--data", data, "--score", "reconstruction")
+    assert "gives 8 values for 32" in outcome.error
+    outcome = runner.run("accuracy", "--model", model, "--data", data, "--score", "best")
+    assert "use top or reconstruction" in outcome.error
+
+
 def test_ties_go_to_the_lower_class(model, tmp_path):
     path = tmp_path / "grey.qbd"
     path.write_bytes(dataset_bytes(np.full((1, 4, 4, 2), 7, np.uint8)))
