@@ -1,81 +1,107 @@
-"""A calibration set in front of a float network that runs in the C runtime on this machine."""
+"""A calibration set in front of a network that runs in the C runtime on this machine."""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
+
 import devices
-from harness import build, datasets, runner_output
+from harness import datasets
 from harness.datasets import Dataset
-from harness.deploy import deploy
 from harness.graph import Graph
-from harness.pack import tensor_names, write
+from harness.observing import Observing
 from harness.passes import dequantize_weights, turn_inputs
-from harness.quantize.calibrate import Range, min_max
+from harness.predict import predict_all
+from harness.quantize.calibrate import Range
+from harness.quantize.draft import Channels
+from harness.quantize.observers import Activation
 from harness.trial import Progress
 
-CHUNK = 16  # samples a process: often enough to show progress
-SECONDS_PER_SAMPLE = 60.0
+BINS = 2048  # of a histogram, as many as TensorRT takes
 
 
 class Calibration:
-    """What activations do on some samples. All that quantizing learns from data comes from here."""
+    """What activations do on some samples. All that quantizing learns from data comes from here.
+
+    Every method raises TrialError or DeviceError where the run fails, as it does where a value is not finite.
+    """
 
     def __init__(self, samples: Dataset, work: Path, progress: Progress) -> None:
         """work: a folder for files in between. Samples are read when they are first needed."""
         self.samples = samples
         self._work = work
         self._progress = progress
-        self._ranges: dict[str, dict[str, Range]] = {}  # by the model file's hash
+        self._seen: dict[tuple[str, bool], dict[str, Activation]] = {}  # by the model file's hash, with bins
 
     def ranges(self, graph: Graph) -> dict[str, Range]:
         """The minimum and maximum of every float activation over all samples.
 
-        graph: optimized, its activations float. Raises TrialError or DeviceError where the run fails.
+        graph: optimized, its activations float.
         """
-        model = self._work / "calibration.qbm"
-        runs = dequantize_weights.run(turn_inputs.run(graph))  # images are channels last
-        write(runs, model)
-        with model.open("rb") as stream:
-            digest = hashlib.file_digest(stream, "sha256").hexdigest()
-        if digest not in self._ranges:
-            self._ranges[digest] = self._observe(runs, model)
-        ranges = dict(self._ranges[digest])
-        for node in graph.execution_order():  # what turns the input has its range
-            if node.op == "Transpose" and node.inputs[0] in ranges:
-                ranges.setdefault(node.outputs[0], ranges[node.inputs[0]])
-        return ranges
+        return {name: seen.range for name, seen in self.activations(graph, bins=False).items()}
 
-    def _observe(self, graph: Graph, model: Path) -> dict[str, Range]:
-        device = devices.open_device("local")
-        runner = build.runner(device.info().arch, lambda text: self._progress(text, 0, 0))
-        deployed = deploy(device, runner, [model, self._data()])
-        argv = [deployed.runner, "calibrate", "--model", deployed.files[model]]
-        argv += ["--data", deployed.files[self._data()]]
-        return min_max(self._chunks(device, argv, tensor_names(graph)))
+    def activations(self, graph: Graph, *, bins: bool) -> Mapping[str, Activation]:
+        """What every float activation did; with `bins` its histogram too, at the cost of a second run."""
+        run = self._observing(graph)
+        if (run.digest, bins) not in self._seen:
+            extremes = self._seen.get((run.digest, False))
+            extremes = run.extremes() if extremes is None else extremes
+            self._seen[run.digest, False] = extremes
+            if bins:
+                self._seen[run.digest, True] = _with_bins(run, extremes)
+        found = dict(self._seen[run.digest, bins])
+        for node in graph.execution_order():  # what turns the input does what the input does
+            if node.op == "Transpose" and node.inputs[0] in found:
+                found.setdefault(node.outputs[0], found[node.inputs[0]])
+        return found
 
-    def _data(self) -> Path:
-        """The samples as a dataset file, written once; two models may share the folder but not the file."""
+    def channels(self, graph: Graph, names: Sequence[str]) -> dict[str, Channels]:
+        """What each channel of these float activations did."""
+        seen = self._observing(graph).tensors(dict.fromkeys(names, Range(0.0, 0.0)), bins=1)
+        return {name: channels for name, (_, channels) in seen.items()}
+
+    def values(self, graph: Graph, names: Sequence[str], count: int) -> dict[str, np.ndarray]:
+        """Real values of these tensors on `count` of the samples, spread evenly: (samples, …)."""
+        graph = replace(_as_it_runs(graph), outputs=list(names))
+        tensor = graph.tensors[graph.inputs[0]]
+        inputs = np.concatenate([self.samples.reals(i) for i in self._spread(count)])
+        stored = inputs if tensor.quant is None else tensor.quant.quantize(inputs, tensor.dtype)
+        arrays = predict_all(devices.open_device("local"), graph, stored, self._work, self._progress)
+        quants = [graph.tensors[name].quant for name in names]
+        return {
+            name: array if quant is None else quant.dequantize(array)
+            for name, array, quant in zip(names, arrays, quants, strict=True)
+        }
+
+    def labels(self, count: int) -> np.ndarray:
+        """The model's class indices of the samples that `values` takes, int64 (samples,)."""
+        return self.samples.labels[self._spread(count)]
+
+    def _spread(self, count: int) -> np.ndarray:
+        return np.linspace(0, len(self.samples) - 1, min(count, len(self.samples))).round().astype(int)
+
+    def _observing(self, graph: Graph) -> Observing:
         contents = (self.samples.samples, self.samples.preprocess, self.samples.input_shape)
-        path = self._work / f"calibration-{hashlib.sha256(repr(contents).encode()).hexdigest()[:16]}.qbd"
-        if not path.exists():
+        # Two models may share the folder but not the file.
+        data = self._work / f"calibration-{hashlib.sha256(repr(contents).encode()).hexdigest()[:16]}.qbd"
+        if not data.exists():
             datasets.write_dataset(
                 self.samples,
-                path,
+                data,
                 lambda done, total: self._progress("reading calibration samples", done, total),
             )
-        return path
+        return Observing(_as_it_runs(graph), data, len(self.samples), self._work, self._progress)
 
-    def _chunks(self, device: devices.Device, argv: list[str], names: list[str]) -> Iterator[dict]:
-        """The ranges of each sample, by tensor name."""
-        for first in range(0, len(self.samples), CHUNK):
-            self._progress("calibrating", first, len(self.samples))
-            count = min(CHUNK, len(self.samples) - first)
-            nonce = runner_output.new_nonce()
-            part = ["--first", str(first), "--count", str(count), "--nonce", nonce]
-            result = device.run([*argv, *part], SECONDS_PER_SAMPLE * count)
-            indices, low, high = runner_output.read_ranges(result, nonce, first, count)
-            for row in range(count):
-                yield {names[t]: Range(low[row, i], high[row, i]) for i, t in enumerate(indices)}
+
+def _as_it_runs(graph: Graph) -> Graph:
+    """With images channels last, as data sets have them, and without int8 weights beside float activations."""
+    return dequantize_weights.run(turn_inputs.run(graph))
+
+
+def _with_bins(run: Observing, extremes: Mapping[str, Activation]) -> dict[str, Activation]:
+    found = run.tensors({name: seen.range for name, seen in extremes.items()}, BINS)
+    return {name: replace(seen, bins=found[name][0]) for name, seen in extremes.items()}

@@ -62,8 +62,15 @@ def _shown(value: str) -> str:
     return value if _BARE.fullmatch(value) else f'"{value}"'
 
 
-def parse(text: str) -> list[Transform]:
-    """The transforms of a text, in order; UsageError with the position of what does not fit."""
+def parse(text: str, option: str = "--transforms") -> list[Transform]:
+    """The transforms of a text, in order; UsageError with the option and the position of what does not fit."""
+    try:
+        return _parse(text)
+    except UsageError as error:
+        raise UsageError(f"{option}: {error}") from None
+
+
+def _parse(text: str) -> list[Transform]:
     found, position = [], _SPACE.match(text).end()
     while position < len(text):
         name, position = _take(_NAME, text, position, "the name of a transform")
@@ -78,7 +85,7 @@ def parse(text: str) -> list[Transform]:
         found.append(Transform(name, tuple(params)))
         position = _SPACE.match(text, position).end()
     if not found:
-        raise UsageError("--transforms: names no transform")
+        raise UsageError("names no transform")
     return found
 
 
@@ -110,7 +117,7 @@ def _syntax_error(text: str, position: int, expected: str) -> UsageError:
     line = text.count("\n", 0, position) + 1
     column = position - (text.rfind("\n", 0, position) + 1) + 1
     found = f"found '{text[position : position + 20]}'" if position < len(text) else "found the end"
-    return UsageError(f"--transforms: line {line}, column {column}: expected {expected}, {found}")
+    return UsageError(f"line {line}, column {column}: expected {expected}, {found}")
 
 
 # --- from text to calls ---
@@ -127,9 +134,12 @@ class Call:
     calibrated: bool = False
 
 
-def bind(transform: Transform) -> Call:
-    """The pass and its arguments; UsageError for an unknown transform or parameter, or a bad value."""
-    run = passes.function(transform.name)
+def bind(transform: Transform, function: Callable[[str], Callable] = passes.function) -> Call:
+    """The pass (or what else `function` finds by name) and its arguments.
+
+    Raises UsageError for an unknown transform or parameter, or a bad value.
+    """
+    run = function(transform.name)
     types = {key: _settable(kind) for key, kind in typing.get_type_hints(run).items()}
     known = [p for p in inspect.signature(run).parameters.values() if types[p.name] is not None]
     given: dict[str, list[str]] = {}

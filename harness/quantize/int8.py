@@ -11,6 +11,7 @@ softmax's at scale 1/256 and zero point −128.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -58,7 +59,26 @@ FIXED_OUTPUTS = {
 }
 
 
-def quantize(graph: Graph, ranges: Mapping[str, Range], stage: int = stages.INTEGER_EDGES) -> Graph:
+@dataclass(frozen=True)
+class Choices:
+    """What may be chosen besides the ranges, by names of nodes. By default all is int8, rounded to nearest.
+
+    one_scale: a scale for each weight tensor instead of each output channel. rounded: int8 weights in place
+    of the nearest ones. shifts: float32 (output channels,) to add to biases. kept: stay in float.
+    """
+
+    one_scale: bool = False
+    rounded: Mapping[str, np.ndarray] = field(default_factory=dict)
+    shifts: Mapping[str, np.ndarray] = field(default_factory=dict)
+    kept: frozenset[str] = frozenset()
+
+
+def quantize(
+    graph: Graph,
+    ranges: Mapping[str, Range],
+    stage: int = stages.INTEGER_EDGES,
+    choices: Choices = Choices(),  # noqa: B008 frozen
+) -> Graph:
     """The int8 form of an optimized float graph, or what it is after an earlier stage (`stages.py`).
 
     ranges: of the graph's inputs and every node output. Float ops without an int8 kernel stay as they are,
@@ -66,11 +86,11 @@ def quantize(graph: Graph, ranges: Mapping[str, Range], stage: int = stages.INTE
     or the node that cannot be quantized.
     """
     graph = graph.clone()
-    nodes = [node for node in graph.nodes if convertible(graph, node)]
+    nodes = [node for node in graph.nodes if node.name not in choices.kept and convertible(graph, node)]
     stages.around_each_op(graph, nodes, _activation_quants(graph, nodes, ranges))
     for node in nodes:
         if node.op in CHANNEL_AXIS:
-            _quantize_weighted(graph, node)
+            _quantize_weighted(graph, node, choices)
         elif node.op in OPERANDS:
             shared = graph.tensors[node.outputs[0]].quant if node.op in SAME_SCALE else None
             node.inputs = [_quantize_operand(graph, name, shared) for name in node.inputs]
@@ -78,7 +98,7 @@ def quantize(graph: Graph, ranges: Mapping[str, Range], stage: int = stages.INTE
         stages.remove_pairs(graph)
     if stage >= stages.INTEGER_EDGES:
         stages.make_edges_integer(graph)
-        _refuse_float(graph)
+        _refuse_float(graph, choices.kept)
     graph.drop_unused_tensors()
     return graph.verify()
 
@@ -95,9 +115,12 @@ def convertible(graph: Graph, node: Node) -> bool:
     return all(t.dtype == np.float32 and t.quant is None for t in tensors if not t.is_const)
 
 
-def _refuse_float(graph: Graph) -> None:
-    """FormatError where a node still touches float values; names an op rather than a conversion beside it."""
+def _refuse_float(graph: Graph, kept: frozenset[str]) -> None:
+    """FormatError where a node that is not kept still touches float values; names an op rather than a conversion
+    beside it."""
     for node in sorted(graph.nodes, key=lambda node: node.op in CONVERSIONS):
+        if node.name in kept or (kept and node.op in CONVERSIONS):
+            continue
         touched = {graph.tensors[name].dtype for name in (*node.inputs, *node.outputs) if name != OPTIONAL}
         if np.dtype(np.float32) in touched:
             raise FormatError(
@@ -142,7 +165,7 @@ def groups(graph: Graph, nodes: list[Node]) -> dict[str, str]:
     return {name: find(name) for name in parent}
 
 
-def _quantize_weighted(graph: Graph, node: Node) -> None:
+def _quantize_weighted(graph: Graph, node: Node, choices: Choices) -> None:
     """int8 weights; int32 bias at scale s_in · s_w."""
     weights, bias = (*node.inputs, OPTIONAL)[1:3]
     for name in (weights, bias):
@@ -151,13 +174,23 @@ def _quantize_weighted(graph: Graph, node: Node) -> None:
                 f"node '{node.name}' ({node.op}): '{name}' is not a constant; cannot quantize it"
             )
     input_scale = graph.tensors[node.inputs[0]].quant.scale[0]
-    bias_values = graph.const(bias)
-    scales = channel_scales(graph.const(weights), CHANNEL_AXIS[node.op])
+    bias_values = shifted_bias(graph, node, choices.shifts.get(node.name))
+    axis = None if choices.one_scale else CHANNEL_AXIS[node.op]
+    scales = channel_scales(graph.const(weights), axis)
     scales = safe_scales(scales, bias_values, input_scale)
-    node.inputs[1] = quantize_weights(graph, node, scales)
+    node.inputs[1] = quantize_weights(graph, node, scales, choices.rounded.get(node.name))
     if bias_values is not None:
-        quant = Quantization(input_scale * scales, np.zeros(len(scales), np.int32), 0)
-        node.inputs[2] = graph.add_const(f"{bias}/int32", quant.quantize(bias_values, np.int32), quant)
+        quant = Quantization(input_scale * scales, np.zeros(len(scales), np.int32), None if axis is None else 0)
+        stored = graph.add_const(f"{bias or node.name}/int32", quant.quantize(bias_values, np.int32), quant)
+        node.inputs[2:3] = [stored]
+
+
+def shifted_bias(graph: Graph, node: Node, shift: np.ndarray | None) -> np.ndarray | None:
+    """float32 (output channels,): the node's bias with the shift; None where it has neither."""
+    bias = graph.const((*node.inputs, OPTIONAL)[2])
+    if shift is None or bias is None:
+        return bias if shift is None else np.asarray(shift, np.float32)
+    return (bias + shift).astype(np.float32)
 
 
 def _quantize_operand(graph: Graph, name: str, quant: Quantization | None) -> str:

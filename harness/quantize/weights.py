@@ -13,17 +13,25 @@ LIMIT = 127  # -128 is not used, so that negating a weight never overflows
 BIAS_LIMIT = 2.0**30  # of the int32 biases
 
 
-def channel_scales(weights: np.ndarray, axis: int) -> np.ndarray:
-    """max |w| / 127 of every output channel, float32; 0 where a channel is all zero."""
+def channel_scales(weights: np.ndarray, axis: int | None) -> np.ndarray:
+    """max |w| / 127 of every output channel, or of all of them (axis None), float32; 0 where all is zero."""
     others = tuple(i for i in range(weights.ndim) if i != axis)
-    return (np.abs(weights).max(axis=others) / np.float32(LIMIT)).astype(np.float32)
+    return np.atleast_1d(np.abs(weights).max(axis=others) / np.float32(LIMIT)).astype(np.float32)
 
 
-def quantize_weights(graph: Graph, node: Node, scales: np.ndarray) -> str:
-    """Adds the node's weights as int8 with these per-channel scales; returns the new constant's name."""
+def quantize_weights(
+    graph: Graph, node: Node, scales: np.ndarray, values: np.ndarray | None = None
+) -> str:
+    """Adds the node's weights as int8 with these scales, one or one a channel; returns the new constant's name.
+
+    values: int8 weights in place of the nearest ones.
+    """
     name, axis = node.inputs[1], CHANNEL_AXIS[node.op]
-    quant = Quantization(scales, np.zeros(len(scales), np.int32), axis)
-    values = np.clip(quant.quantize(graph.const(name), np.int8), -LIMIT, LIMIT)
+    weights = graph.const(name)
+    one = len(scales) == 1 and weights.shape[axis] != 1
+    quant = Quantization(scales, np.zeros(len(scales), np.int32), None if one else axis)
+    if values is None:
+        values = np.clip(quant.quantize(weights, np.int8), -LIMIT, LIMIT)
     return graph.add_const(f"{name}/int8", values, quant)
 
 
@@ -42,5 +50,6 @@ def safe_scales(scales: np.ndarray, bias: np.ndarray | None, input_scale: float)
     """
     floor = np.full_like(scales, np.finfo(np.float32).tiny)
     if bias is not None:
-        floor = np.maximum(floor, np.abs(bias) / np.float32(input_scale * BIAS_LIMIT))
+        needed = np.abs(bias) / np.float32(input_scale * BIAS_LIMIT)
+        floor = np.maximum(floor, needed if len(scales) == len(bias) else needed.max())
     return np.maximum(scales, floor).astype(np.float32)

@@ -9,11 +9,13 @@ typedef struct ranges {
     uint32_t *tensors; /* indices into the file's tensor table */
     float *min, *max;
     size_t count;
+    const qb_tensor *first; /* of the session's tensors */
 } ranges;
 
-static void observe(const runner *runner, ranges *ranges, const qb_tensor *tensor, uint64_t sample)
+static void take_range(void *context, const qb_tensor *tensor, uint64_t sample)
 {
     if (tensor->dtype != QB_F32) return;
+    ranges *ranges = context;
     const float *values = tensor->data;
     float min = values[0], max = values[0];
     bool finite = true;
@@ -23,23 +25,10 @@ static void observe(const runner *runner, ranges *ranges, const qb_tensor *tenso
         if (values[i] > max) max = values[i];
     }
     if (!finite) fail("sample %llu: tensor '%s' is not finite", (unsigned long long)sample, tensor->name);
-    ranges->tensors[ranges->count] = (uint32_t)(tensor - runner->session->tensors);
+    ranges->tensors[ranges->count] = (uint32_t)(tensor - ranges->first);
     ranges->min[ranges->count] = min;
     ranges->max[ranges->count] = max;
     ranges->count++;
-}
-
-/* Runs step by step, since the arena lets later outputs take the place of earlier ones. */
-static void observe_sample(runner *runner, ranges *ranges, uint64_t sample)
-{
-    const qb_session *session = runner->session;
-    ranges->count = 0;
-    for (uint32_t i = 0; i < qb_session_input_count(session); i++) observe(runner, ranges, session->inputs[i], sample);
-    for (uint32_t n = 0; n < session->model->node_count; n++) {
-        const qb_step *step = &session->steps[n];
-        step->run(step);
-        for (uint32_t i = 0; i < step->out_count; i++) observe(runner, ranges, step->out[i], sample);
-    }
 }
 
 static void write_ranges(const ranges *ranges, uint64_t sample)
@@ -67,11 +56,11 @@ void run_calibrate(runner *runner)
         .tensors = checked_malloc(most * sizeof *ranges.tensors),
         .min = checked_malloc(most * sizeof *ranges.min),
         .max = checked_malloc(most * sizeof *ranges.max),
+        .first = runner->session->tensors,
     };
     for (uint64_t i = range.first; i < range.end; i++) {
-        qb_session_reset(runner->session);
-        feed_sample(runner, data, i);
-        observe_sample(runner, &ranges, i);
+        ranges.count = 0;
+        visit_activations(runner, data, i, take_range, &ranges);
         write_ranges(&ranges, i);
     }
     free(ranges.tensors);

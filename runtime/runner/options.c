@@ -8,11 +8,11 @@
 
 #define BIT(mode) (1u << MODE_##mode)
 enum {
-    EVERY = BIT(INFO) | BIT(LATENCY) | BIT(ACCURACY) | BIT(PROFILE) | BIT(PREDICT) | BIT(CALIBRATE) | BIT(REPEAT) |
-            BIT(LEASE) | BIT(MARK) | BIT(BANDWIDTH) | BIT(COUNTERS),
+    EVERY = BIT(INFO) | BIT(LATENCY) | BIT(ACCURACY) | BIT(PROFILE) | BIT(PREDICT) | BIT(CALIBRATE) | BIT(OBSERVE) |
+            BIT(REPEAT) | BIT(LEASE) | BIT(MARK) | BIT(BANDWIDTH) | BIT(COUNTERS),
     WITH_MODEL = EVERY & ~BIT(INFO) & ~BIT(LEASE) & ~BIT(BANDWIDTH),
     WITH_DATA = WITH_MODEL & ~BIT(PREDICT),
-    SAMPLES = BIT(ACCURACY) | BIT(CALIBRATE),
+    SAMPLES = BIT(ACCURACY) | BIT(CALIBRATE) | BIT(OBSERVE),
 };
 
 typedef struct option {
@@ -28,7 +28,9 @@ static const option known[] = {
     {"--model", TEXT, offsetof(options, model), WITH_MODEL, WITH_MODEL},
     {"--data", TEXT, offsetof(options, data), WITH_DATA, SAMPLES},
     {"--input", TEXT, offsetof(options, input), BIT(PREDICT), BIT(PREDICT)},
-    {"--output", TEXT, offsetof(options, output), BIT(PREDICT), BIT(PREDICT)},
+    {"--output", TEXT, offsetof(options, output), BIT(PREDICT) | BIT(OBSERVE), BIT(PREDICT) | BIT(OBSERVE)},
+    {"--ranges", TEXT, offsetof(options, ranges), BIT(OBSERVE), BIT(OBSERVE)},
+    {"--bins", NUMBER, offsetof(options, bins), BIT(OBSERVE), BIT(OBSERVE)},
     {"--state", TEXT, offsetof(options, state), BIT(PREDICT), 0},
     {"--min-runs", NUMBER, offsetof(options, min_runs), BIT(LATENCY), BIT(LATENCY)},
     {"--min-ms", NUMBER, offsetof(options, min_ms), BIT(LATENCY), BIT(LATENCY)},
@@ -69,7 +71,8 @@ static runner_mode parse_mode(const char *text)
     for (runner_mode mode = MODE_INFO; mode <= MODE_COUNTERS; mode++) {
         if (text != NULL && strcmp(text, mode_name(mode)) == 0) return mode;
     }
-    fail("mode '%s': use info, latency, accuracy, profile, predict, calibrate, lease, repeat, mark, bandwidth or counters",
+    fail("mode '%s': use info, latency, accuracy, profile, predict, calibrate, observe, lease, repeat, mark, bandwidth or "
+         "counters",
          text != NULL ? text : "");
 }
 

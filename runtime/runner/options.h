@@ -7,7 +7,7 @@
 /* X(name, NAME): the modes, each with a file and a function run_<name>. */
 #define RUNNER_MODES(X)                                                                                      \
     X(info, INFO) X(latency, LATENCY) X(accuracy, ACCURACY) X(profile, PROFILE) X(predict, PREDICT)          \
-    X(calibrate, CALIBRATE) X(lease, LEASE) X(repeat, REPEAT) X(mark, MARK)                 \
+    X(calibrate, CALIBRATE) X(observe, OBSERVE) X(lease, LEASE) X(repeat, REPEAT) X(mark, MARK)              \
     X(bandwidth, BANDWIDTH) X(counters, COUNTERS)
 
 typedef enum runner_mode {
@@ -20,12 +20,12 @@ typedef enum runner_mode {
 typedef struct options {
     runner_mode mode;
     const char *nonce;
-    const char *model, *data, *input, *output;
+    const char *model, *data, *input, *output, *ranges;
     const char *core; /* "auto", "none" or a number */
     uint64_t min_runs, min_ms, max_ms;
     uint64_t warmup_runs, warmup_ms;
     uint64_t first, count; /* samples; count UINT64_MAX: all that follow */
-    uint64_t top, runs, bytes;
+    uint64_t top, runs, bytes, bins;
     const char *state; /* predict: "reset" or "keep" */
     const char *score; /* accuracy: "top" or "reconstruction" */
     const char *action, *file, *holder, *token, *reservation, *gone; /* lease */

@@ -19,3 +19,17 @@ void feed_sample(runner *runner, const dataset *data, uint64_t index)
 {
     dataset_read(data, index, qb_session_input(runner->session, 0).data);
 }
+
+/* Step by step, since the arena lets later outputs take the place of earlier ones. */
+void visit_activations(runner *runner, const dataset *data, uint64_t sample, activation_visitor *visit, void *context)
+{
+    qb_session *session = runner->session;
+    qb_session_reset(session);
+    feed_sample(runner, data, sample);
+    for (uint32_t i = 0; i < qb_session_input_count(session); i++) visit(context, session->inputs[i], sample);
+    for (uint32_t n = 0; n < session->model->node_count; n++) {
+        const qb_step *step = &session->steps[n];
+        step->run(step);
+        for (uint32_t i = 0; i < step->out_count; i++) visit(context, step->out[i], sample);
+    }
+}

@@ -15,4 +15,10 @@ dataset *open_samples(runner *runner, sample_range *range);
 /* Reads one sample into the session's input. */
 void feed_sample(runner *runner, const dataset *data, uint64_t index);
 
+/* Is shown an activation while it holds its values. */
+typedef void activation_visitor(void *context, const qb_tensor *tensor, uint64_t sample);
+
+/* Runs one sample from the initial state, and visits the inputs and every node's outputs as soon as they are there. */
+void visit_activations(runner *runner, const dataset *data, uint64_t sample, activation_visitor *visit, void *context);
+
 #endif

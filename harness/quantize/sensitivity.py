@@ -1,0 +1,115 @@
+"""What each layer costs when it alone is int8 and all others are float: computed by the C runtime.
+
+SQNR = 10 log₁₀ (Σ x² / Σ (x − x̂)²) dB, of the layer's own output and of the network's. The task's loss is what
+the samples' labels say.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from harness.graph import Graph
+from harness.ops import node_macs
+from harness.quantize import int8
+from harness.quantize.draft import Draft
+from harness.quantize.stages import WITHOUT_PAIRS
+
+SAMPLES = 32
+LEAST_SCORE = 1 / 512  # half of the step of an int8 softmax: what a score of zero counts as
+
+
+@dataclass(frozen=True)
+class Loss:
+    """Of a network on labelled samples. cross_entropy in nats."""
+
+    top1: float
+    cross_entropy: float
+
+
+@dataclass(frozen=True)
+class Sensitivity:
+    """One node in int8. layer_db, output_db: SQNR in dB, infinite where nothing changed. loss: None without labels."""
+
+    node: str
+    op: str
+    macs: int
+    layer_db: float
+    output_db: float
+    loss: Loss | None
+
+
+def sqnr(exact: np.ndarray, found: np.ndarray) -> float:
+    """Signal to quantization noise in dB; infinite where they are equal."""
+    noise = float(np.square(exact.astype(np.float64) - found).sum())
+    signal = float(np.square(exact, dtype=np.float64).sum())
+    if not noise:
+        return np.inf
+    return 10 * np.log10(signal / noise) if signal else -np.inf
+
+
+def loss(scores: np.ndarray, labels: np.ndarray) -> Loss:
+    """scores: (samples, …) of the network's first output; probabilities, or logits that a softmax makes such."""
+    scores = scores.reshape(len(scores), -1).astype(np.float64)
+    right = float((scores.argmax(1) == labels).mean())
+    if scores.min() < 0 or scores.max() > 1:
+        scores = np.exp(scores - scores.max(1, keepdims=True))
+        scores /= scores.sum(1, keepdims=True)
+    own = scores[np.arange(len(scores)), labels]
+    return Loss(right, float(-np.log(np.maximum(own, LEAST_SCORE)).mean()))
+
+
+def candidates(draft: Draft) -> list[str]:
+    """Names of the nodes that compute something in int8, in execution order."""
+    return [
+        node.name
+        for node in draft.graph.execution_order()
+        if node.op not in int8.MOVING
+        and node.name not in draft.choices.kept
+        and int8.convertible(draft.graph, node)
+    ]
+
+
+def float_loss(draft: Draft, samples: int = SAMPLES) -> Loss | None:
+    """Of the float network; None where its output is not one score for each of the labels' classes."""
+    scores = draft.learned.values(draft.graph, draft.graph.outputs[:1], samples)[draft.graph.outputs[0]]
+    return _loss(scores, draft.learned.labels(samples))
+
+
+def _loss(scores: np.ndarray, labels: np.ndarray) -> Loss | None:
+    if labels.max() >= scores[0].size or labels.min() < 0 or scores[0].size < 2:
+        return None
+    return loss(scores, labels)
+
+
+def measure(
+    draft: Draft, samples: int = SAMPLES, report: Callable[[int, int], None] = lambda done, total: None
+) -> Iterator[Sensitivity]:
+    """Every candidate alone in int8, in execution order. report: told how many are done, of how many."""
+    names, ranges = candidates(draft), draft.ranges()
+    everything = frozenset(node.name for node in draft.graph.nodes)
+    nodes = {node.name: node for node in draft.graph.nodes}
+    output, labels = draft.graph.outputs[0], draft.learned.labels(samples)
+    exact = draft.learned.values(draft.graph, [output], samples)[output]
+    for done, name in enumerate(names):
+        report(done, len(names))
+        node = nodes[name]
+        choices = replace(draft.choices, kept=everything - {name})
+        alone = int8.quantize(draft.graph, ranges, WITHOUT_PAIRS, choices)
+        layer = node.outputs[0]
+        found = _values(draft, alone, layer, output, samples)
+        own = draft.learned.values(draft.graph, [layer], samples)[layer]
+        yield Sensitivity(
+            name,
+            node.op,
+            node_macs(draft.graph, node),
+            sqnr(own, found[layer]),
+            sqnr(exact, found[output]),
+            _loss(found[output], labels),
+        )
+
+
+def _values(draft: Draft, graph: Graph, layer: str, output: str, samples: int) -> dict[str, np.ndarray]:
+    return draft.learned.values(graph, list(dict.fromkeys([layer, output])), samples)
