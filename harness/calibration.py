@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 
@@ -21,6 +22,7 @@ from harness.quantize.draft import Channels
 from harness.quantize.observers import Activation
 from harness.trial import Progress
 
+T = TypeVar("T")
 BINS = 2048  # of a histogram, as many as TensorRT takes
 
 
@@ -53,29 +55,27 @@ class Calibration:
             self._seen[run.digest, False] = extremes
             if bins:
                 self._seen[run.digest, True] = _with_bins(run, extremes)
-        found = dict(self._seen[run.digest, bins])
-        for node in graph.execution_order():  # what turns the input does what the input does
-            if node.op == "Transpose" and node.inputs[0] in found:
-                found.setdefault(node.outputs[0], found[node.inputs[0]])
-        return found
+        return _with_turned(graph, self._seen[run.digest, bins])
 
     def channels(self, graph: Graph, names: Sequence[str]) -> dict[str, Channels]:
         """What each channel of these float activations did."""
-        seen = self._observing(graph).tensors(dict.fromkeys(names, Range(0.0, 0.0)), bins=1)
-        return {name: channels for name, (_, channels) in seen.items()}
+        wanted = dict.fromkeys([*names, *graph.inputs], Range(0.0, 0.0))
+        seen = self._observing(graph).tensors(wanted, bins=1)
+        return _with_turned(graph, {name: channels for name, (_, channels) in seen.items()})
 
     def values(self, graph: Graph, names: Sequence[str], count: int) -> dict[str, np.ndarray]:
         """Real values of these tensors on `count` of the samples, spread evenly: (samples, …)."""
-        graph = replace(_as_it_runs(graph), outputs=list(names))
+        turned = _with_turned(graph, {name: name for name in graph.inputs})
+        graph = replace(_as_it_runs(graph), outputs=list(dict.fromkeys(turned.get(n, n) for n in names)))
         tensor = graph.tensors[graph.inputs[0]]
         inputs = np.concatenate([self.samples.reals(i) for i in self._spread(count)])
         stored = inputs if tensor.quant is None else tensor.quant.quantize(inputs, tensor.dtype)
         arrays = predict_all(devices.open_device("local"), graph, stored, self._work, self._progress)
-        quants = [graph.tensors[name].quant for name in names]
-        return {
-            name: array if quant is None else quant.dequantize(array)
-            for name, array, quant in zip(names, arrays, quants, strict=True)
+        found = {
+            name: array if graph.tensors[name].quant is None else graph.tensors[name].quant.dequantize(array)
+            for name, array in zip(graph.outputs, arrays, strict=True)
         }
+        return {name: found[turned.get(name, name)] for name in names}
 
     def labels(self, count: int) -> np.ndarray:
         """The model's class indices of the samples that `values` takes, int64 (samples,)."""
@@ -98,8 +98,17 @@ class Calibration:
 
 
 def _as_it_runs(graph: Graph) -> Graph:
-    """With images channels last, as data sets have them, and without int8 weights beside float activations."""
+    """With images channels last, as data sets have them, and float weights beside float activations."""
     return dequantize_weights.run(turn_inputs.run(graph))
+
+
+def _with_turned(graph: Graph, found: Mapping[str, T]) -> dict[str, T]:
+    """What was found of the input is so of what turns it too, which is not there while the graph runs."""
+    found = dict(found)
+    for node in graph.execution_order():
+        if node.op == "Transpose" and node.inputs[0] in graph.inputs and node.inputs[0] in found:
+            found.setdefault(node.outputs[0], found[node.inputs[0]])
+    return found
 
 
 def _with_bins(run: Observing, extremes: Mapping[str, Activation]) -> dict[str, Activation]:

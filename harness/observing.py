@@ -58,14 +58,16 @@ class Observing:
         total = _Totals({name: self._graph.tensors[name].shape for name in order}, bins)
         received = self._work / "observed.bin"
         device = devices.open_device("local")
-        for result, nonce, first, _ in self._processes("observe", ranges, str(bins)):
+        for result, nonce, _, _ in self._processes("observe", ranges, str(bins)):
             runner_output.read(result, nonce, "observe")
             device.pull(_output_name(nonce), received)
             device.remove([_output_name(nonce)])
             total.add(received)
         return total.of(self._samples)
 
-    def _processes(self, mode: str, ranges: Path | None = None, bins: str = "") -> Iterator[tuple[RunResult, str, int, int]]:
+    def _processes(
+        self, mode: str, ranges: Path | None = None, bins: str = ""
+    ) -> Iterator[tuple[RunResult, str, int, int]]:
         """Runs the samples chunk by chunk: (result, nonce, first, count) of each."""
         device = devices.open_device("local")
         runner = build.runner(device.info().arch, lambda text: self._progress(text, 0, 0))

@@ -17,7 +17,7 @@ from pathlib import Path
 
 import devices
 from devices import Device, DeviceInfo
-from harness import __version__, build, lease, parallel
+from harness import __version__, build, lease, parallel, ptq
 from harness.deploy import Depot, deploy
 from harness.environment import held_governor
 from harness.errors import UsageError
@@ -42,6 +42,7 @@ class Request:
     qat: str | None = None
     dataset: str | None = None
     calibration: str | None = None  # a folder
+    ptq: str | None = None  # steps of post-training quantization, None for the default ones
     samples: int | None = None
     settings: TrialSettings = DEFAULT
     store: str = "results/quantbench.db"
@@ -148,7 +149,16 @@ def _prepare(request: Request, model: str, folder: Path, progress: Progress) -> 
     source = open_source(model, request.weights, request.preprocess, request.qat, shown)
     variants = list(request.variants) if request.variants else None
     shown = _named(progress, source.name)
-    return prepare(source, variants, request.dataset, request.samples, folder, shown, request.calibration)
+    return prepare(
+        source,
+        variants,
+        request.dataset,
+        request.samples,
+        folder,
+        shown,
+        request.calibration,
+        request.ptq,
+    )
 
 
 @contextmanager
@@ -220,6 +230,7 @@ def _record(request: Request, runtime_sha256: str) -> RunRecord:
         "qat": request.qat,
         "dataset": request.dataset,
         "calibration": request.calibration,
+        "ptq": request.ptq or ptq.DEFAULT,
         "samples": request.samples,
     }
     return RunRecord(

@@ -53,14 +53,16 @@ def prepare(
     work: Path,
     progress: Progress,
     calibration_folder: str | None = None,
+    steps: str | None = None,
 ) -> Prepared:
     """Makes the files of one model's trial in the folder `work`.
 
     dataset: a name or folder, None for the recipe's own; without any, accuracy is not measured, nor with
-    seeded weights. calibration_folder: to calibrate on instead of a part of the data set. Raises UsageError
-    or FormatError for input that cannot be used.
+    seeded weights. calibration_folder: to calibrate on instead of a part of the data set. steps: of
+    post-training quantization, in place of the default ones. Raises UsageError or FormatError for input that
+    cannot be used.
     """
-    kinds = kinds_of(source, variants)
+    kinds = kinds_of(source, variants, steps)
     opened = open_dataset(source, dataset, samples, calibration_folder)
     calibration = _calibration(source, opened, calibration_folder, kinds, work, progress)
     files = {}
@@ -210,7 +212,7 @@ def _write(
         return {"size": len(content), "compressed_size": len(zlib.compress(content, COMPRESSION))}
 
     seen = _content(calibration.samples) if kind.calibrated else None
-    file = artifacts.provide([source.fingerprint, name, seen], path, make)
+    file = artifacts.provide([source.fingerprint, name, kind.steps, seen], path, make)
     return Variant(
         name=name,
         arithmetic=kind.arithmetic,

@@ -1,7 +1,7 @@
 """Post-training quantization, composed of steps by a text: `observe(method=mse) equalize correct_bias`.
 
-The syntax is that of `harness/transforms.py`; the steps are the files of `harness/quantize/steps`. They run in
-the order written, each once, and then the graph is made int8 by what they decided.
+The syntax is that of `harness/transforms.py`; the steps are the files of `harness/quantize/steps`. They run
+in the order written, each once, and then the graph is made int8 by what they decided.
 """
 
 from __future__ import annotations
@@ -16,8 +16,10 @@ from harness.quantize.draft import Draft, Learned
 from harness.quantize.stages import INTEGER_EDGES
 from harness.transforms import Call
 
-DEFAULT = "correct_bias"
+DEFAULT = "observe(method=mse) correct_bias"
 """What the variant int8 does: docs/quantization.md shows why."""
+BASELINE = "one_scale"
+"""What the variant int8-per-tensor does: no help at all."""
 
 
 def parse(text: str) -> list[Call]:

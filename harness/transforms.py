@@ -63,7 +63,8 @@ def _shown(value: str) -> str:
 
 
 def parse(text: str, option: str = "--transforms") -> list[Transform]:
-    """The transforms of a text, in order; UsageError with the option and the position of what does not fit."""
+    """The transforms of a text, in order; UsageError with the option and the position of what does not
+    fit."""
     try:
         return _parse(text)
     except UsageError as error:

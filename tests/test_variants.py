@@ -9,18 +9,14 @@ from harness.quantize.calibrate import Range
 from harness.sources import Source
 from harness.variants import AS_IT_IS, VARIANTS, kinds_of
 from tests.support.graphs import small_network
+from tests.support.learned import Learned
 
 MADE = {name: kind for name, kind in VARIANTS.items() if not kind.trained}  # from a float network
 
 
-class Observed:
-    """A calibration set whose ranges are known."""
-
-    def __init__(self, ranges):
-        self._ranges = ranges
-
-    def ranges(self, _graph):
-        return self._ranges
+@pytest.fixture(scope="module")
+def learned():
+    return Learned(np.random.default_rng(0).normal(size=(4, 9, 9, 3)))
 
 
 @pytest.fixture(scope="module")

@@ -7,10 +7,12 @@ import re
 from dataclasses import replace
 from pathlib import Path
 
+from harness import ptq
 from harness.errors import UsageError
 from harness.files import replacing
 from harness.prepare import variant_graph
 from harness.progress import ProgressLine
+from harness.quantize import steps
 from harness.sources import FETCHED, PREPROCESS_HELP, SEEDED, Source, open_source
 from harness.store import DEFAULT_PATH, Store
 from harness.trial import LENGTHS, TrialSettings
@@ -42,8 +44,11 @@ def seconds(text: str) -> float:
     return float(found[1]) * {"": 1, "s": 1, "m": 60, "h": 3600}[found[2]]
 
 
-def add_model(parser: argparse.ArgumentParser, *, several: bool = False) -> None:
-    """The options that say which model, and the samples for it."""
+def add_model(parser: argparse.ArgumentParser, *, several: bool = False, trained: bool = True) -> None:
+    """The options that say which model, and the samples for it.
+
+    trained: --qat among them.
+    """
     parser.add_argument(
         "--model",
         required=True,
@@ -52,9 +57,10 @@ def add_model(parser: argparse.ArgumentParser, *, several: bool = False) -> None
         help="a recipe's name (bench models list) or a .pb, .tflite or .onnx file",
     )
     add_weights(parser)
-    parser.add_argument(
-        "--qat", metavar="FILE", help="the same network trained with quantization (.tflite, .onnx)"
-    )
+    if trained:
+        parser.add_argument(
+            "--qat", metavar="FILE", help="the same network trained with quantization (.tflite, .onnx)"
+        )
     parser.add_argument(
         "--preprocess", metavar="TEXT", help=f"how images become inputs of a bare file: {PREPROCESS_HELP}"
     )
@@ -123,6 +129,16 @@ def settings(arguments: argparse.Namespace) -> TrialSettings:
     """What --trial and --processes say."""
     length = LENGTHS[arguments.trial]
     return length if arguments.processes is None else replace(length, processes=arguments.processes)
+
+
+def add_ptq(parser: argparse.ArgumentParser) -> None:
+    """--ptq."""
+    parser.add_argument(
+        "--ptq",
+        metavar="STEPS",
+        help=f"how int8 is made after training (default: '{ptq.DEFAULT}'); "
+        f"steps are {', '.join(steps.NAMES)}",
+    )
 
 
 def add_quiet(parser: argparse.ArgumentParser) -> None:

@@ -15,6 +15,7 @@ from harness import estimate, pipeline, release_label
 from harness.columns import TABLE, WIDE
 from harness.commands._options import (
     add_model,
+    add_ptq,
     add_quiet,
     add_store,
     add_trial,
@@ -48,6 +49,7 @@ def add(parser: ArgumentParser) -> None:
         help=f"of {', '.join(VARIANTS)}, or {ALL} that can be made "
         f"(default: {','.join(name for name, kind in VARIANTS.items() if kind.by_default)})",
     )
+    add_ptq(parser)
     add_trial(parser)
     parser.add_argument(
         "--format", choices=FORMATS, default="table", help="of the table (default: %(default)s)"
@@ -87,6 +89,7 @@ def _request(arguments: Namespace) -> pipeline.Request:
         qat=arguments.qat,
         dataset=arguments.dataset,
         calibration=arguments.calibration,
+        ptq=arguments.ptq,
         samples=arguments.samples,
         settings=settings(arguments),
         store=arguments.store,

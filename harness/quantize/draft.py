@@ -83,4 +83,5 @@ class Draft:
             if node.op in CHANNEL_AXIS
             and self.graph.const(node.inputs[1]) is not None
             and node.name not in self.choices.kept
+            and int8.convertible(self.graph, node)
         ]

@@ -116,8 +116,8 @@ def convertible(graph: Graph, node: Node) -> bool:
 
 
 def _refuse_float(graph: Graph, kept: frozenset[str]) -> None:
-    """FormatError where a node that is not kept still touches float values; names an op rather than a conversion
-    beside it."""
+    """FormatError where a node that is not kept still touches float values; names an op rather than a
+    conversion beside it."""
     for node in sorted(graph.nodes, key=lambda node: node.op in CONVERSIONS):
         if node.name in kept or (kept and node.op in CONVERSIONS):
             continue
@@ -180,7 +180,9 @@ def _quantize_weighted(graph: Graph, node: Node, choices: Choices) -> None:
     scales = safe_scales(scales, bias_values, input_scale)
     node.inputs[1] = quantize_weights(graph, node, scales, choices.rounded.get(node.name))
     if bias_values is not None:
-        quant = Quantization(input_scale * scales, np.zeros(len(scales), np.int32), None if axis is None else 0)
+        quant = Quantization(
+            input_scale * scales, np.zeros(len(scales), np.int32), None if axis is None else 0
+        )
         stored = graph.add_const(f"{bias or node.name}/int32", quant.quantize(bias_values, np.int32), quant)
         node.inputs[2:3] = [stored]
 

@@ -1,6 +1,6 @@
 """Layers that stand next to each other, and the channels between them.
 
-    writer ── Relu, pools, padding with zeros … ── reader (one or several)
+writer ── Relu, pools, padding with zeros … ── reader (one or several)
 """
 
 from __future__ import annotations
@@ -112,7 +112,7 @@ def _window(graph: Graph, node: Node) -> tuple[int, int]:
 
 
 def _per_channel(weights: np.ndarray, node: Node, channels: int) -> np.ndarray:
-    """A reader's weights as (…, channels, outputs of each): input channel c is at c of the last axis but one."""
+    """A reader's weights as (…, channels, outputs of each)."""
     if node.op == "DepthwiseConv2D":
         return weights.reshape(-1, channels, weights.shape[3] // channels)
     return np.moveaxis(weights.reshape(weights.shape[0], -1, channels), 0, -1)
@@ -141,7 +141,9 @@ def written(graph: Graph, node: Node) -> np.ndarray:
 def scale_writer(graph: Graph, node: Node, factors: np.ndarray) -> None:
     """Multiplies each output channel of a node."""
     weights, axis = graph.const(node.inputs[1]), CHANNEL_AXIS[node.op]
-    set_const(graph, node, 1, weights * factors.reshape([-1 if i == axis else 1 for i in range(weights.ndim)]))
+    set_const(
+        graph, node, 1, weights * factors.reshape([-1 if i == axis else 1 for i in range(weights.ndim)])
+    )
     bias = graph.const((*node.inputs, OPTIONAL)[2])
     if bias is not None:
         set_const(graph, node, 2, bias * factors)

@@ -72,7 +72,7 @@ def as_weights(node: Node, matrices: np.ndarray, shape: tuple[int, ...]) -> np.n
 def reconstructed(
     method: Method, node: Node, weights: np.ndarray, scales: np.ndarray, moments: np.ndarray
 ) -> np.ndarray:
-    """int8 weights of a layer; per output channel what the method found, or the nearest where that is better."""
+    """int8 weights of a layer: for each output channel what the method found, or the nearest if better."""
     shape = [-1 if i == axis_of(node) else 1 for i in range(weights.ndim)]
     steps = as_matrices(node, weights.astype(np.float64) / scales.reshape(shape), len(moments))
     nearest = np.clip(np.round(steps), -LIMIT, LIMIT)

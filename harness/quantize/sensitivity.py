@@ -1,7 +1,7 @@
 """What each layer costs when it alone is int8 and all others are float: computed by the C runtime.
 
-SQNR = 10 log₁₀ (Σ x² / Σ (x − x̂)²) dB, of the layer's own output and of the network's. The task's loss is what
-the samples' labels say.
+SQNR = 10 log₁₀ (Σ x² / Σ (x − x̂)²) dB, of the layer's own output and of the network's. The task's loss is
+what the samples' labels say.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ class Loss:
 
 @dataclass(frozen=True)
 class Sensitivity:
-    """One node in int8. layer_db, output_db: SQNR in dB, infinite where nothing changed. loss: None without labels."""
+    """One node in int8. layer_db, output_db: SQNR, infinite where nothing changed. loss: None if unknown."""
 
     node: str
     op: str
@@ -51,7 +51,7 @@ def sqnr(exact: np.ndarray, found: np.ndarray) -> float:
 
 
 def loss(scores: np.ndarray, labels: np.ndarray) -> Loss:
-    """scores: (samples, …) of the network's first output; probabilities, or logits that a softmax makes such."""
+    """scores: (samples, …) of the network's first output, probabilities or logits."""
     scores = scores.reshape(len(scores), -1).astype(np.float64)
     right = float((scores.argmax(1) == labels).mean())
     if scores.min() < 0 or scores.max() > 1:
@@ -72,15 +72,18 @@ def candidates(draft: Draft) -> list[str]:
     ]
 
 
-def float_loss(draft: Draft, samples: int = SAMPLES) -> Loss | None:
-    """Of the float network; None where its output is not one score for each of the labels' classes."""
-    scores = draft.learned.values(draft.graph, draft.graph.outputs[:1], samples)[draft.graph.outputs[0]]
-    return _loss(scores, draft.learned.labels(samples))
+def whole(draft: Draft, samples: int = SAMPLES) -> tuple[Loss | None, Loss | None, float]:
+    """Loss of the float network and of the int8 one, and the SQNR of the latter's output in dB."""
+    output, labels = draft.graph.outputs[0], draft.learned.labels(samples)
+    exact, found = (
+        draft.learned.values(graph, [output], samples)[output] for graph in (draft.graph, draft.quantized())
+    )
+    return _loss(exact, labels), _loss(found, labels), sqnr(exact, found)
 
 
 def _loss(scores: np.ndarray, labels: np.ndarray) -> Loss | None:
-    if labels.max() >= scores[0].size or labels.min() < 0 or scores[0].size < 2:
-        return None
+    if labels.max() >= scores[0].size or len(set(labels.tolist())) < 2:
+        return None  # one class for all samples: they were given without labels
     return loss(scores, labels)
 
 

@@ -19,10 +19,9 @@ def channel_scales(weights: np.ndarray, axis: int | None) -> np.ndarray:
     return np.atleast_1d(np.abs(weights).max(axis=others) / np.float32(LIMIT)).astype(np.float32)
 
 
-def quantize_weights(
-    graph: Graph, node: Node, scales: np.ndarray, values: np.ndarray | None = None
-) -> str:
-    """Adds the node's weights as int8 with these scales, one or one a channel; returns the new constant's name.
+def quantize_weights(graph: Graph, node: Node, scales: np.ndarray, values: np.ndarray | None = None) -> str:
+    """Adds the node's weights as int8 with these scales, one or one a channel; returns the new constant's
+    name.
 
     values: int8 weights in place of the nearest ones.
     """

@@ -1,4 +1,4 @@
-"""The range whose quantized values tell least about the distribution too little: least Kullback-Leibler divergence
+"""The range whose quantized values keep most of what the distribution says: least Kullback-Leibler divergence
 (S. Migacz, "8-bit Inference with TensorRT", GTC 2017).
 """
 
@@ -23,7 +23,9 @@ def choose(seen: Activation) -> Range:
     counts = seen.bins.astype(np.float64)
     best, chosen = np.inf, whole
     for share in np.linspace(1.0, LEVELS / count, CANDIDATES):
-        low, high = (end * share if end * sign > 0 else end for end, sign in ((whole.low, -1), (whole.high, 1)))
+        low, high = (
+            end * share if end * sign > 0 else end for end, sign in ((whole.low, -1), (whole.high, 1))
+        )
         first = int((low - whole.low) / width)
         last = min(count, max(first + LEVELS, round((high - whole.low) / width)))
         found = divergence(counts, first, last)
@@ -33,8 +35,8 @@ def choose(seen: Activation) -> Range:
 
 
 def divergence(counts: np.ndarray, first: int, last: int) -> float:
-    """KL(P ‖ Q) of bins `first` to `last`: P has what lies outside in its outer bins; Q is what LEVELS levels keep of the
-    bins inside, each level's mass spread evenly over those of its bins that hold any."""
+    """KL(P ‖ Q) of bins `first` to `last`: P has what lies outside in its outer bins; Q is what LEVELS
+    levels keep of the bins inside, each level's mass spread evenly over those of its bins that hold any."""
     inside = counts[first:last]
     p = inside.copy()
     p[0] += counts[:first].sum()

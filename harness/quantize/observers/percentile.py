@@ -23,5 +23,7 @@ def choose(seen: Activation, percent: float = 99.99) -> Range:
     whole, outside = seen.range, (1 - percent / 100) / 2
     edges = np.linspace(whole.low, whole.high, len(seen.bins) + 1)
     low = edges[np.searchsorted(share, outside, side="right")] if whole.low < 0 else whole.low
-    high = edges[min(np.searchsorted(share, 1 - outside) + 1, len(seen.bins))] if whole.high > 0 else whole.high
+    high = (
+        edges[min(np.searchsorted(share, 1 - outside) + 1, len(seen.bins))] if whole.high > 0 else whole.high
+    )
     return Range(float(low), float(max(low, high)))

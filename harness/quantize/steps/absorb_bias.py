@@ -3,8 +3,9 @@
     before   x ── A(W₁, b₁) ─ relu ── B(W₂, b₂)
     after    x ── A(W₁, b₁ − c) ─ relu ── B(W₂, b₂ + W₂c)      relu(a − c) = relu(a) − c wherever a ≥ c
 
-c: the least value of each channel on the samples, where it is above zero (the paper, without samples, takes β − 3γ of
-the batch norm). What a channel never goes below is taken out of the activation, whose range becomes narrower.
+c: the least value of each channel on the samples, where it is above zero (the paper, without samples, takes
+β − 3γ of the batch norm). What a channel never goes below is taken out of the activation, whose range
+becomes narrower.
 
 Exact on all samples. Only where no zeros are padded on the way, since a padded zero would have to be −c, and
 not behind a Relu6 that a channel comes near.
@@ -19,7 +20,7 @@ import numpy as np
 from harness.errors import UsageError
 from harness.graph import OPTIONAL, Graph, Node
 from harness.quantize.draft import Draft
-from harness.quantize.pairs import set_const, pairs
+from harness.quantize.pairs import pairs, set_const
 
 
 def run(draft: Draft, headroom: float = 0.2) -> Draft:

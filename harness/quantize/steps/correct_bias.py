@@ -3,11 +3,13 @@ arXiv:1906.04721, section 4.2).
 
     W̃ = W + ε    E[W̃x] = E[Wx] + εE[x]    so the bias becomes b − εE[x]
 
-analytic: E[x] is the mean of each input channel over the samples (the paper reads it off the batch norm before,
-which folding has taken away). Padding is in it: ε is applied to an image of that mean.
+analytic: E[x] is the mean of each input channel over the samples (the paper reads it off the batch norm
+before, which folding has taken away). Padding is in it: ε is applied to an image of that mean.
+
 empirical (the paper's appendix D): layer by layer in execution order, the layer is given what the int8
-network before it really computes, with biases corrected so far; its mean before the activation function is brought
-to the float network's. Also sees the errors of activations, and takes a run over the samples for each layer.
+network before it really computes, with biases corrected so far; its mean before the activation function is
+brought to the float network's. Also sees the errors of activations, and takes two runs over the samples for
+each layer.
 """
 
 from __future__ import annotations
@@ -22,8 +24,8 @@ from harness.ops import spec
 from harness.passes import strip_unused_nodes
 from harness.quantize import int8
 from harness.quantize.draft import Draft
-from harness.quantize.int8 import Choices, shifted_bias
 from harness.quantize.pairs import set_const
+from harness.quantize.stages import WITHOUT_PAIRS
 
 METHODS = ("analytic", "empirical")
 
@@ -39,7 +41,7 @@ def run(draft: Draft, method: str = "analytic") -> Draft:
 
 def int8_weights(draft: Draft) -> dict[str, Tensor]:
     """The int8 weights of every weighted node by its name, as decided so far."""
-    graph = draft.quantized()
+    graph = draft.quantized(WITHOUT_PAIRS)
     names = {node.name for node in draft.weighted()}
     return {node.name: graph.tensors[node.inputs[1]] for node in graph.nodes if node.name in names}
 

@@ -1,21 +1,21 @@
-"""equalize: cross-layer equalization (M. Nagel et al., "Data-Free Quantization Through Weight Equalization and
-Bias Correction", ICCV 2019, arXiv:1906.04721, section 4.1).
+"""equalize: cross-layer equalization (M. Nagel et al., "Data-Free Quantization Through Weight Equalization
+and Bias Correction", ICCV 2019, arXiv:1906.04721, section 4.1).
 
     before   x ── A(W₁, b₁) ── B(W₂)
     after    x ── A(S⁻¹W₁, S⁻¹b₁) ── B(W₂S)        S diagonal, positive: the same function, as f(sx) = s f(x)
 
     s_c = κ √(r₁_c / r₂_c)      so that the range of channel c before and after the cut becomes √(r₁ r₂)
 
-r₂_c: the largest |w| that reads channel c. r₁_c: with one scale a tensor, the largest |w| that writes it, as in
-the paper. Weights with a scale a channel need no help; what is left with one scale is the activation between, so
-there r₁_c is its largest value on the samples, and r₂_c counts each weight as a share of its output channel's
-largest (as G. Xiao et al., "SmoothQuant", arXiv:2211.10438, with α = 1/2). A depthwise layer whose filters have
-scales of their own takes any s: then all channels get the same range.
+r₂_c: the largest |w| that reads channel c. r₁_c: with one scale a tensor, the largest |w| that writes it,
+as in the paper. Weights with a scale a channel need no help; what is left with one scale is the activation
+between, so there r₁_c is its largest value on the samples, and r₂_c counts each weight as a share of its
+output channel's largest (as G. Xiao et al., "SmoothQuant", arXiv:2211.10438, with α = 1/2). A depthwise
+layer whose filters have scales of their own takes any s: then all channels get the same range.
 
-Valid between weighted layers, with nothing in between but ops that f(sx) = s f(x) and that keep channels apart,
-and no other reader. Relu6 is not such an op. Channels that come near 6 on the samples keep s = 1, which is
-exact; others are scaled so that 6 stays beyond their largest value by the headroom, which is exact for every input on
-which they stay below both limits, as they do on all samples.
+Valid between weighted layers, with nothing in between but ops that f(sx) = s f(x) and that keep channels
+apart, and no other reader. Relu6 is not such an op. Channels that come near 6 on the samples keep s = 1,
+which is exact; others are scaled so that 6 stays beyond their largest value by the headroom, which is exact
+for every input on which they stay below both limits, as they do on all samples.
 """
 
 from __future__ import annotations

@@ -1,12 +1,12 @@
 """mixed: the layers that hurt most stay in float, within a budget (mixed precision; Z. Dong et al., "HAWQ",
 ICCV 2019, arXiv:1905.03696, with the measured error of each layer in place of its Hessian).
 
-Layers are ranked by the SQNR of the network's output when each alone is int8 (harness/quantize/sensitivity.py),
-worst first. Conversions stand where float and int8 meet, as in stage 2.
+Layers are ranked by the SQNR of the network's output when each alone is int8
+(harness/quantize/sensitivity.py), worst first. Conversions stand where float and int8 meet, as in stage 2.
 
     mixed(keep=2)        the worst two layers
-    mixed(share=0.05)    as many of the worst as have together at most 5 % of the multiplications, a layer that is too
-                         large being passed over
+    mixed(share=0.05)    the worst that have together at most 5 % of the multiplications; one that is too
+                         large is passed over
 """
 
 from __future__ import annotations

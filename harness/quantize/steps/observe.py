@@ -1,6 +1,8 @@
 """observe: how ranges follow from what activations did on the samples (harness/quantize/observers).
 
-    observe(method=mse)   observe(method=percentile, percent=99.99)   observe(method=moving_average, momentum=0.9)
+    observe(method=mse)
+    observe(method=percentile, percent=99.99)
+    observe(method=moving_average, momentum=0.9)
 
 Every step that needs ranges sees them as the last `observe` before it chose them; without one, min_max.
 """

@@ -1,15 +1,17 @@
-"""round: weights rounded up or down so that each layer's output, not each weight, comes nearest to the float one.
+"""round: weights rounded so that each layer's output, not each weight, comes nearest to the float one.
 
     minimize over w̃   E‖(w̃ − w) x‖² = (w̃ − w) G (w̃ − w)ᵀ      G = E[x xᵀ] over patches of the layer's input
 
 adaround (M. Nagel et al., "Up or Down? Adaptive Rounding for Post-Training Quantization", ICML 2020,
-arXiv:2004.10568): w̃ = s (⌊w/s⌋ + h(v)), h a stretched sigmoid, v trained by Adam with a regularizer that drives
-h to 0 or 1.
-descent (K. Behdin et al., "QuantEase", arXiv:2309.01885): cyclic coordinate descent from the nearest weights; each
-weight in turn takes the best of all integers, the others fixed. No tuning, and the error falls at every move.
+arXiv:2004.10568): w̃ = s (⌊w/s⌋ + h(v)), h a stretched sigmoid, v trained by Adam with a regularizer that
+drives h to 0 or 1.
 
-Both use the layer before its activation function and float inputs. An output channel that comes out worse than by
-rounding to nearest, as training can leave it, keeps the nearest.
+descent (K. Behdin et al., "QuantEase", arXiv:2309.01885): cyclic coordinate descent from the nearest
+weights; each weight in turn takes the best of all integers, the others fixed. No tuning, and the error falls
+at every move.
+
+Both use the layer before its activation function and float inputs. An output channel that comes out worse
+than by rounding to nearest, as training can leave it, keeps the nearest.
 """
 
 from __future__ import annotations
@@ -75,8 +77,8 @@ def _groups(graph: Graph, nodes: list[Node], samples: int) -> list[list[Node]]:
 
 
 def second_moments(graph: Graph, node: Node, values: np.ndarray) -> np.ndarray:
-    """G of patches spread evenly over samples and places: float64 (channels, k, k) for a depthwise layer, else
-    (1, k, k). values: (samples, …), the layer's input."""
+    """G of patches spread evenly over samples and places: float64 (channels, k, k) for a depthwise layer,
+    else (1, k, k). values: (samples, …), the layer's input."""
     patches = reconstruction.patches(node, values, graph.const(node.inputs[1]).shape, PATCHES)
     patches = patches.astype(np.float32)
     return np.matmul(patches.transpose(0, 2, 1), patches).astype(np.float64) / patches.shape[1]
