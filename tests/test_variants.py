@@ -83,10 +83,10 @@ def test_every_variant_uses_an_arithmetic_that_the_runtime_has(ranges):
     assert {kind.arithmetic.split("-")[0] for kind in (VARIANTS | AS_IT_IS).values()} == offered
 
 
-def test_making_a_variant_changes_dtypes_as_its_name_says(ranges):
+def test_making_a_variant_changes_dtypes_as_its_name_says(learned):
     dtypes = {}
     for name, kind in MADE.items():
-        graph = kind.make(small_network(), Observed(ranges))
+        graph = kind.make(small_network(), learned)
         convolution = next(node for node in graph.nodes if node.op == "Conv2D")
         weights = graph.tensors[convolution.inputs[1]].dtype
         dtypes[name] = (weights, graph.tensors[graph.inputs[0]].dtype)
@@ -96,13 +96,14 @@ def test_making_a_variant_changes_dtypes_as_its_name_says(ranges):
         "int8-weights": (f32, f32),
         "hybrid": (i8, f32),
         "int8": (i8, i8),
+        "int8-per-tensor": (i8, i8),
         "int8-stage1": (i8, f32),
         "int8-stage2": (i8, f32),
     }
 
 
-def test_weights_stored_as_int8_make_every_variant(ranges):
+def test_weights_stored_as_int8_make_every_variant(learned):
     small = quantize_weights.run(small_network(), minimum_size=1)
     for name, kind in MADE.items():
-        graph = kind.make(small, Observed(ranges))
+        graph = kind.make(small, learned)
         assert ("Dequantize" in {node.op for node in graph.nodes}) == name.startswith("int8-stage"), name

@@ -318,6 +318,41 @@ def test_calibrate(model, data):
         assert np.allclose(event["max"], [values[n].max() for n in names], atol=1e-6)
 
 
+def test_observe(model, data, tmp_path):
+    graph = float_graph()
+    names = [*graph.inputs, *(name for node in graph.nodes for name in node.outputs)]
+    inputs = (pixels(150)[:4].astype(np.float32) - 128) * np.float32(1 / 64)
+    values = run_reference(graph, {"x": inputs[:1]}, names)[names[1]]
+    table = runner.run("calibrate", "--model", model, "--data", data, "--count", 1).named("range")[0]
+    wide = np.resize(np.float32([1, 0]), (max(table["tensors"]) + 32, 2))  # low > high: not observed
+    wide[table["tensors"][1]] = -1.0, 1.0
+    ranges, output = tmp_path / "ranges.bin", tmp_path / "observed.bin"
+    wide.tofile(ranges)
+    argv = ["--model", model, "--data", data, "--count", 1, "--ranges", ranges, "--bins", 8]
+    assert runner.run("observe", *argv, "--output", output).exit_code == 0
+    counts = np.fromfile(output, "<u8", 8)
+    channels = np.fromfile(output, "<f8", offset=64).reshape(4, values.shape[-1])
+    rows = values.reshape(-1, values.shape[-1]).astype(np.float64)
+    expected = np.histogram(np.clip(rows, -1, 1), 8, (-1, 1))[0]
+    assert counts.sum() == rows.size
+    assert np.abs(counts.astype(int) - expected).sum() <= 2
+    exact = [rows.min(0), rows.max(0), rows.sum(0), np.square(rows).sum(0)]
+    np.testing.assert_allclose(channels, exact, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("content", "bins", "message"),
+    [(b"1234", 8, "does not hold"), (bytes(800), 0, "--bins takes 1 to 65536")],
+)
+def test_observe_refuses_what_it_cannot_use(model, data, tmp_path, content, bins, message):
+    (tmp_path / "ranges.bin").write_bytes(content)
+    argv = ["--ranges", tmp_path / "ranges.bin", "--bins", bins, "--output", tmp_path / "out.bin"]
+    outcome = runner.run("observe", "--model", model, "--data", data, *argv)
+    assert outcome.exit_code == 2
+    assert message in outcome.error
+    assert not list(tmp_path.glob("out.bin*"))
+
+
 def test_values_that_are_not_finite_are_an_error(model, tmp_path):
     path = tmp_path / "nan.qbd"
     path.write_bytes(dataset_bytes(np.full((1, 4, 4, 2), np.nan, np.float32)))

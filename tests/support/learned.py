@@ -1,4 +1,4 @@
-"""What calibration samples tell, by the NumPy references: the stand-in for harness/calibration.py in tests."""
+"""What calibration samples tell, by the NumPy references, in place of harness/calibration.py in tests."""
 
 from __future__ import annotations
 
