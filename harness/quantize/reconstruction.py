@@ -17,9 +17,9 @@ from harness.quantize.weights import CHANNEL_AXIS, LIMIT
 Method = Callable[[np.ndarray, np.ndarray, np.ndarray], np.ndarray]
 """(w / s, nearest integers, G) → integers as floats; all (groups, outputs, k)."""
 
-ITERATIONS = 1000
-LEARNING_RATE = 1e-2
-REGULARIZER = 0.01  # λ of the paper, for a reconstruction error of mean 1
+ITERATIONS = 500
+LEARNING_RATE = 2e-2
+REGULARIZER = 3.0  # λ of the paper for a channel of one weight, where rounding to nearest has an error of 1
 WARM_UP = 0.2  # share of the iterations without the regularizer
 BETAS = (20.0, 2.0)  # its exponent, from the first iteration to the last
 STRETCH = (-0.1, 1.1)  # of the sigmoid, ζ and γ of the paper
@@ -108,10 +108,12 @@ def descent(steps: np.ndarray, nearest: np.ndarray, moments: np.ndarray) -> np.n
 def adaround(steps: np.ndarray, nearest: np.ndarray, moments: np.ndarray) -> np.ndarray:
     """v is trained by Adam; the reconstruction error is scaled to begin at 1 for each output channel."""
     low, high = STRETCH
+    steps, moments = steps.astype(np.float32), moments.astype(np.float32)
     floor = np.floor(steps)
+    regularizer = REGULARIZER / steps.shape[-1]
     start = np.clip(steps - floor, 0.01, 0.99)
     v = -np.log((high - low) / (start - low) - 1)  # h(v) = w/s − ⌊w/s⌋
-    unit = np.maximum(errors(nearest, steps, moments), 1e-30)[..., None]
+    unit = np.maximum(errors(nearest, steps, moments), 1e-30)[..., None].astype(np.float32)
     mean, square = np.zeros_like(v), np.zeros_like(v)
     for t in range(1, ITERATIONS + 1):
         sigmoid = 1 / (1 + np.exp(-v))
@@ -120,7 +122,7 @@ def adaround(steps: np.ndarray, nearest: np.ndarray, moments: np.ndarray) -> np.
         if t > WARM_UP * ITERATIONS:
             beta = BETAS[0] + (BETAS[1] - BETAS[0]) * (t / ITERATIONS - WARM_UP) / (1 - WARM_UP)
             centred = 2 * h - 1
-            slope -= REGULARIZER * 2 * beta * np.sign(centred) * np.abs(centred) ** (beta - 1)
+            slope -= regularizer * 2 * beta * np.sign(centred) * np.abs(centred) ** (beta - 1)
         slope *= (high - low) * sigmoid * (1 - sigmoid) * ((h > 0) & (h < 1))
         mean = 0.9 * mean + 0.1 * slope
         square = 0.999 * square + 0.001 * slope**2
