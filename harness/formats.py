@@ -24,7 +24,7 @@ _OP = re.compile(r"^QB_OP\(\s*(\d+), (\w+),\s*(\w+),\s*([\w| ]+)\)", re.M)
 
 @dataclass(frozen=True)
 class RuntimeOp:
-    """One line of ops.def: code, name in C, arithmetics ("f32", "hybrid", "int8", "int16").
+    """One line of ops.def: code, name in C, arithmetics ("f32", "f16", "hybrid", "int8", "int16").
 
     in_place: its output may take the place of an input of the same size.
     """

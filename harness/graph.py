@@ -6,8 +6,8 @@ op's attributes, shape rule and NumPy reference live in `harness/ops`; the layou
     activations NHWC · Conv2D weights OHWI · DepthwiseConv2D weights 1HWC (C = channels × multiplier)
     FullyConnected weights (out, in) · bias (out,)
 
-The arithmetic of a node follows from the dtypes of its tensors, as in TFLite: all float32 is `f32`, int8
-weights beside float32 activations is `hybrid`, int8 everywhere is `int8`.
+The arithmetic of a node follows from the dtypes of its tensors, as in TFLite: all float32 is `f32`, float16
+or int8 weights beside float32 activations are `f16` and `hybrid`, int8 everywhere is `int8`.
 """
 
 from __future__ import annotations

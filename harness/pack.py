@@ -23,6 +23,7 @@ from harness.planner import place_state, plan
 SECTIONS = ("tensors", "nodes", "links", "scales", "strings", "data")
 _DTYPES = {
     "float32": "F32",
+    "float16": "F16",
     "int8": "S8",
     "uint8": "U8",
     "int32": "S32",
@@ -61,10 +62,10 @@ def tensor_names(graph: Graph) -> list[str]:
 
 
 def arithmetic(graph: Graph, node: Node) -> str:
-    """ "f32", "hybrid", "int8" or "int16": how the runtime computes this node.
+    """ "f32", "f16", "hybrid", "int8" or "int16": how the runtime computes this node.
 
-    int16: it reads or writes 16-bit activations. hybrid: only constants are quantized. What works on
-    integers and booleans that stand for themselves counts as f32.
+    int16: it reads or writes 16-bit activations. hybrid: only constants are quantized. f16: its weights are
+    float16. What works on integers and booleans that stand for themselves counts as f32.
     """
     outer, inner = (
         [graph.tensors[name] for name in names if name != OPTIONAL]
@@ -74,7 +75,7 @@ def arithmetic(graph: Graph, node: Node) -> str:
         return "int16" if any(t.dtype == np.int16 for t in outer) else "int8"
     quantized = [t for t in inner if _is_quantized(t)]
     if not quantized:
-        return "f32"
+        return "f16" if any(t.dtype == np.float16 for t in inner) else "f32"
     return "hybrid" if all(t.is_const for t in quantized) else "int8"
 
 

@@ -29,7 +29,7 @@ from harness.deploy import deploy
 from harness.graph import Graph, Node, Tensor
 from harness.ops import infer_shapes
 from harness.pack import write
-from harness.quantize import hybrid, int8
+from harness.quantize import float16, hybrid, int8
 from harness.quantize.calibrate import Range
 from harness.results import Variant
 from harness.runner_events import NodeTime
@@ -42,7 +42,7 @@ PEAK_RUNS = 20
 
 @dataclass(frozen=True)
 class Peaks:
-    """The most that a device does. MACs by arithmetic ("f32", "hybrid", "int8"); bandwidth in bytes per ns.
+    """The most that a device does. MACs by arithmetic, as PEAK_GRAPHS lists them; bandwidth in bytes per ns.
 
     macs_per_instruction is empty where the device cannot count.
     """
@@ -111,6 +111,7 @@ def _int8(graph: Graph) -> Graph:
 
 PEAK_GRAPHS: dict[str, Callable[[Graph], Graph]] = {
     "f32": lambda graph: graph,
+    "f16": float16.convert,
     "hybrid": hybrid.quantize,
     "int8": _int8,
 }

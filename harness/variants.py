@@ -12,7 +12,7 @@ from harness.errors import UsageError, unknown_name
 from harness.graph import Graph
 from harness.pack import arithmetic
 from harness.passes import dequantize_weights, quantize_weights
-from harness.quantize import hybrid
+from harness.quantize import float16, hybrid
 from harness.quantize.stages import AROUND_EACH_OP, INTEGER_EDGES, WITHOUT_PAIRS
 from harness.sources import Source
 
@@ -50,6 +50,10 @@ def _f32(graph: Graph, _: Calibration | None) -> Graph:
     return dequantize_weights.run(graph)
 
 
+def _f16(graph: Graph, _: Calibration | None) -> Graph:
+    return float16.convert(dequantize_weights.run(graph))
+
+
 def _int8_weights(graph: Graph, _: Calibration | None) -> Graph:
     return quantize_weights.run(dequantize_weights.run(graph))
 
@@ -71,6 +75,7 @@ def _ptq(arithmetic: str, stage: int = INTEGER_EDGES, steps: str = ptq.DEFAULT, 
 
 VARIANTS = {
     "f32": VariantKind("f32", False, _f32),
+    "f16": VariantKind("f16", False, _f16, by_default=False),
     "int8-weights": VariantKind("f32-w8", False, _int8_weights, by_default=False),
     "hybrid": VariantKind("hybrid", False, _hybrid),
     "int8": _ptq("int8-ptq"),

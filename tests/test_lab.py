@@ -55,6 +55,15 @@ def test_mobilenets_whole_row_on_this_machine(lab, tmp_path):
     assert cells["qat"]["top1"] == pytest.approx(0.418, abs=0.0005)
 
 
+@pytest.mark.parametrize("device", ["local", pytest.param("qemu-a76", marks=pytest.mark.slow)])
+def test_float16_weights_predict_as_float32_does(lab, tmp_path, device):
+    """Expanded to float32 here; in float16 arithmetic on the Cortex-A76."""
+    variants = ["--variants", "f32,f16"]
+    cells = cells_of(tmp_path, "--device", device, *mobilenet(lab), *images(lab), *variants)
+    assert abs(cells["f16"]["top1"] - cells["f32"]["top1"]) <= 0.002
+    assert cells["f16"]["size_bytes"] <= 0.52 * cells["f32"]["size_bytes"]
+
+
 @pytest.mark.slow
 def test_mobilenet_loses_nothing_from_stage_to_stage(lab, tmp_path):
     variants = ["--variants", "int8-stage1,int8-stage2,int8"]

@@ -93,6 +93,7 @@ def test_making_a_variant_changes_dtypes_as_its_name_says(learned):
     f32, i8 = np.float32, np.int8
     assert dtypes == {
         "f32": (f32, f32),
+        "f16": (np.float16, f32),
         "int8-weights": (f32, f32),
         "hybrid": (i8, f32),
         "int8": (i8, i8),

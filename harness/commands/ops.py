@@ -9,7 +9,7 @@ from tabulate import tabulate
 from harness.formats import runtime_ops
 from harness.ops import OPS
 
-ARITHMETICS = ("f32", "hybrid", "int8", "int16")
+ARITHMETICS = ("f32", "f16", "hybrid", "int8", "int16")
 
 
 def add(parser: ArgumentParser) -> None:

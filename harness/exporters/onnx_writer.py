@@ -8,6 +8,7 @@ from harness.errors import FormatError
 from harness.graph import Graph, Node, Quantization, Tensor
 
 OPSET = 17
+FLOAT = 1  # TensorProto.FLOAT
 IR_VERSION = 8  # the file format that goes with this opset (onnx/docs/Versioning.md)
 
 Form = tuple[int, ...]
@@ -110,6 +111,8 @@ class Writer:
 
     def _dequantized(self, tensor: Tensor, stored: str, axis: int | None = None) -> str:
         """The real values of `stored`, which may be real already."""
+        if tensor.dtype == np.float16:
+            return self._emit("Cast", [stored], tensor.name, to=FLOAT)
         if tensor.quant is None:
             return stored
         attrs = {} if axis is None else {"axis": axis}

@@ -1,7 +1,8 @@
 """Graph → .tflite, which LiteRT runs and Netron shows.
 
 What we quantize can so be run by the TFLite reference kernels and compared to the byte. Weights keep the
-layouts of the IR, which are TFLite's. A padding that is neither SAME nor VALID becomes a PAD before the op.
+layouts of the IR, which are TFLite's; float16 weights are read through a DEQUANTIZE. A padding that is
+neither SAME nor VALID becomes a PAD before the op.
 """
 
 from __future__ import annotations
@@ -15,9 +16,11 @@ from harness.exporters._fused_resize import split
 from harness.exporters.tflite_forms import FORMS, Form
 from harness.exporters.tflite_inputs import with_inputs
 from harness.graph import OPTIONAL, Graph, Node, Tensor
+from harness.quantize import float16
 
 _TYPES = {
     "float32": tflite.TensorType.FLOAT32,
+    "float16": tflite.TensorType.FLOAT16,
     "int8": tflite.TensorType.INT8,
     "uint8": tflite.TensorType.UINT8,
     "int16": tflite.TensorType.INT16,
@@ -38,7 +41,7 @@ def write(graph: Graph) -> bytes:
                 f"node '{node.name}' ({node.op}) comes from a uint8 model, which TFLite's int8 kernels would "
                 "round otherwise: use the file that it was read from"
             )
-    return _Writer(with_inputs(split(graph))).file()
+    return _Writer(with_inputs(split(float16.through_dequantize(graph)))).file()
 
 
 class _Writer:

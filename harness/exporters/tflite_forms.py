@@ -224,7 +224,7 @@ FORMS: dict[str, Form] = {
     "SpaceToBatchND": Form("SPACE_TO_BATCH_ND", 2),
     "BatchToSpaceND": Form("BATCH_TO_SPACE_ND", 2),
     "Quantize": Form("QUANTIZE", 2),
-    "Dequantize": Form("DEQUANTIZE", 2),
+    "Dequantize": Form("DEQUANTIZE", 3),
     "Pad": Form("PAD", 2, "PadOptions"),
     "PadV2": Form("PADV2", 2, "PadV2Options"),
     "MirrorPad": Form("MIRROR_PAD", 2, "MirrorPadOptions", _mirror),

@@ -2,9 +2,9 @@
 
 An operator becomes one or a few IR nodes, the last named after its output (`tflite_ops` translates options);
 what follows from constants and shapes alone is computed here (`static_values`). Tensors keep names, shapes
-and quantization, and constants are views of the file's bytes. The file is hostile until checked: every
-index, size and enum is compared with what the file really holds, and the bindings' own out-of-range errors
-become a FormatError.
+and quantization, and constants are views of the file's bytes, but for float16, which becomes float32. The
+file is hostile until checked: every index, size and enum is compared with what the file really holds, and the
+bindings' own out-of-range errors become a FormatError.
 
 An op that is not in the vocabulary becomes an opaque node under TFLite's name, which `strip_unused_nodes`
 removes when no output needs it and shape inference refuses otherwise.
@@ -37,6 +37,7 @@ SHARING = 16  # names, indices and scales may be shared in the file, but hardly 
 
 DTYPES = {
     tflite.TensorType.FLOAT32: np.dtype(np.float32),
+    tflite.TensorType.FLOAT16: np.dtype(np.float16),
     tflite.TensorType.INT8: np.dtype(np.int8),
     tflite.TensorType.INT32: np.dtype(np.int32),
     tflite.TensorType.INT64: np.dtype(np.int64),
@@ -186,6 +187,8 @@ class _Reader:
         quant = self._quantization(record, name, dtype, shape)
         variable = bool(record.IsVariable())
         data = self._constant(record, name, dtype, shape) if may_be_const and not variable else None
+        if dtype == np.float16 and data is None:
+            raise self.error(f"has float16 values in '{name}'; float16 is read where it holds constants")
         return Tensor(name, shape, dtype, data, quant, variable)
 
     def _text(self, raw: bytes | None, fallback: str) -> str:
@@ -246,6 +249,16 @@ class _Reader:
             raise self.error(f"has tensor '{name}' with a zero point outside {dtype}")
         return Quantization(parameters.ScaleAsNumpy(), zeros, axis if count > 1 else None)
 
+    def _expand(self, graph: Graph, stored: str, name: str) -> bool:
+        """Whether a Dequantize is that of float16 weights; then what it writes becomes a float constant."""
+        halves = graph.const(stored)
+        if halves is None or halves.dtype != np.float16:
+            return False
+        self._spend(2 * halves.nbytes)
+        values = halves.astype(np.float32)
+        graph.tensors[name] = Tensor(name, values.shape, values.dtype, values)
+        return True
+
     # --- operators ---
 
     def _op_name(self, index: int) -> str:
@@ -272,4 +285,6 @@ class _Reader:
         if translation is None:
             return operator.nodes
         ir_op, inputs, attrs = translation
+        if ir_op == "Dequantize" and self._expand(graph, inputs[0], outputs[0]):
+            return operator.nodes
         return [*operator.nodes, Node(ir_op, outputs[0], inputs, outputs, attrs)]

@@ -194,7 +194,9 @@ def initial_state(graph: Graph) -> dict[str, np.ndarray]:
 
 
 def _reals(constant: Tensor) -> np.ndarray:
-    return constant.data if constant.quant is None else constant.quant.dequantize(constant.data)
+    if constant.quant is not None:
+        return constant.quant.dequantize(constant.data)
+    return constant.data.astype(np.float32) if constant.dtype == np.float16 else constant.data
 
 
 def node_macs(graph: Graph, node: Node) -> int:

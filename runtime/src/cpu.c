@@ -13,6 +13,7 @@
 
 /* Bits of AT_HWCAP and AT_HWCAP2 (Linux, arch/arm64/include/uapi/asm/hwcap.h). */
 #define ARM64_HWCAP_ASIMD (1ul << 1)
+#define ARM64_HWCAP_ASIMDHP (1ul << 10)
 #define ARM64_HWCAP_ASIMDDP (1ul << 20)
 #define ARM64_HWCAP2_I8MM (1ul << 13)
 
@@ -21,6 +22,7 @@ uint32_t qb_cpu_features(void)
     const unsigned long hwcap = getauxval(AT_HWCAP);
     const unsigned long hwcap2 = getauxval(AT_HWCAP2);
     return ((hwcap & ARM64_HWCAP_ASIMD) != 0 ? QB_CPU_NEON : 0) |
+           ((hwcap & ARM64_HWCAP_ASIMDHP) != 0 ? QB_CPU_FP16 : 0) |
            ((hwcap & ARM64_HWCAP_ASIMDDP) != 0 ? QB_CPU_DOTPROD : 0) |
            ((hwcap2 & ARM64_HWCAP2_I8MM) != 0 ? QB_CPU_I8MM : 0);
 }

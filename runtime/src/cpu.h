@@ -7,6 +7,7 @@
 /* X(NAME, "name in the info line"): the features that ISA variants ask for. */
 #define QB_CPU_FEATURES(X)                                                                                   \
     X(NEON, "neon")       /* aarch64 ASIMD, or armv7 NEON with fused multiply-add (VFPv4) */                 \
+    X(FP16, "fp16")       /* aarch64 float16 arithmetic */                                                   \
     X(DOTPROD, "dotprod") /* aarch64 SDOT and UDOT */                                                        \
     X(I8MM, "i8mm")       /* aarch64 SMMLA */                                                                \
     X(AVX2, "avx2")       /* and the operating system saves YMM registers */                                 \

@@ -47,6 +47,7 @@ static void overlay(struct qb_isa *chosen, const struct qb_isa *over)
     if (over->depthwise_f32 != NULL) chosen->depthwise_f32 = over->depthwise_f32;
     if (over->crc32 != NULL) chosen->crc32 = over->crc32;
     if (over->loops != NULL) chosen->loops = over->loops;
+    if (over->prepare_gemm_f16 != NULL) chosen->prepare_gemm_f16 = over->prepare_gemm_f16;
     if (over->depthwise_3x3_s8 != NULL) chosen->depthwise_3x3_s8 = over->depthwise_3x3_s8;
     if (over->winograd != NULL) chosen->winograd = over->winograd;
 }

@@ -7,6 +7,7 @@
 #ifndef QB_ISA_H
 #define QB_ISA_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -20,6 +21,12 @@ struct qb_depthwise_f32;
 struct qb_depthwise_3x3_s8;
 struct qb_winograd;
 struct qb_loops;
+struct qb_builder;
+struct qb_step;
+struct qb_linear;
+
+/* Replaces the kernel of a prepared step (gemm.h). */
+typedef bool (*qb_prepare_gemm_fn)(struct qb_builder *builder, struct qb_step *step, struct qb_linear *op);
 
 struct qb_isa {
     const char *name;
@@ -31,6 +38,7 @@ struct qb_isa {
     const struct qb_depthwise_3x3_s8 *depthwise_3x3_s8;
     const struct qb_winograd *winograd;
     const struct qb_loops *loops;
+    qb_prepare_gemm_fn prepare_gemm_f16; /* float16 arithmetic; without, f16 layers run the float32 kernels */
     qb_crc32_fn crc32;
 };
 

@@ -12,6 +12,7 @@ size_t qb_dtype_size(uint8_t dtype)
     case QB_F32:
     case QB_S32: return 4;
     case QB_S64: return 8;
+    case QB_F16:
     case QB_S16: return 2;
     case QB_S8:
     case QB_U8:
@@ -62,6 +63,11 @@ static bool is_zero_point(uint8_t dtype, int32_t value)
     }
 }
 
+static bool is_never_quantized(uint8_t dtype)
+{
+    return dtype == QB_F32 || dtype == QB_F16 || dtype == QB_BOOL;
+}
+
 /* Bytes of the section or area that holds tensors of this kind. */
 static uint64_t room_of(const qb_model *model, uint8_t kind)
 {
@@ -83,7 +89,8 @@ static bool check_quantization(const qb_model *model, qb_error *error, uint32_t 
     const bool fits = per_channel ? tensor->quant_axis < tensor->rank &&
                                         count == (uint32_t)tensor->dims[tensor->quant_axis]
                                   : tensor->quant_axis == -1 && count <= 1;
-    if (!fits || ((tensor->dtype == QB_F32 || tensor->dtype == QB_BOOL) && count != 0) || (count == 0 && tensor->zero_point != 0)) {
+    if (!fits || (is_never_quantized(tensor->dtype) && count != 0) ||
+        (count == 0 && tensor->zero_point != 0)) {
         return tensor_fails(model, error, index, "its number of scales does not fit");
     }
     if (!is_zero_point(tensor->dtype, tensor->zero_point)) {
@@ -106,6 +113,9 @@ static bool check_tensor(const qb_model *model, qb_error *error, uint32_t index)
     }
     if (qb_dtype_size(tensor->dtype) == 0 || tensor->kind > QB_VARIABLE || tensor->rank > QB_MAX_RANK) {
         return tensor_fails(model, error, index, "unknown dtype or kind, or too many dimensions");
+    }
+    if (tensor->dtype == QB_F16 && tensor->kind != QB_CONSTANT) {
+        return tensor_fails(model, error, index, "only constants can be float16");
     }
     if (size_of_dims(tensor) != tensor->size) {
         return tensor_fails(model, error, index, "its size does not follow from its dimensions");

@@ -18,7 +18,7 @@ typedef struct qb_op {
 /* The op with this code, or NULL. */
 const qb_op *qb_op_find(uint16_t code);
 
-/* "f32", "hybrid", "int8" or "int16". */
+/* "f32", "f16", "hybrid", "int8" or "int16". */
 const char *qb_arithmetic_name(uint8_t arithmetic);
 
 #endif

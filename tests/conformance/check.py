@@ -11,14 +11,13 @@ import numpy as np
 from harness import pack
 from harness.errors import BenchError
 from harness.graph import Graph
-from harness.importers import load
-from harness.ops import infer_shapes
 from tests.conformance.draw import SAMPLES, Case, Draw, Model
 from tests.support import runner
 from tests.support.litert import Reference
 
 DEVICES = {"local": runner.HOST, "qemu": "aarch64", "qemu-armv7": "armv7"}
 TOLERANCE = 1e-6
+NATIVE_F16 = 33 * 2.0**-11  # of aarch64's float16 arithmetic: runtime/src/kernels/gemm_fp16.h
 
 
 class Disagreement(Exception):
@@ -59,14 +58,16 @@ def check(case: Case, seeds: list[int], devices: list[str]) -> list[Failure]:
         failures = []
         for device in devices:
             try:
-                actual = _ours(model, source, DEVICES[device])
+                actual = _ours(case, model, source, DEVICES[device])
             except (BenchError, Disagreement) as error:
                 if len(seeds) > 1:
                     failures += [failure for seed in seeds for failure in check(case, [seed], [device])]
                 else:
                     failures.append(Failure(case, seeds[0], device, str(error)))
             else:
-                failures += _compare(case, device, model.seed_of, actual, expected, magnitudes)
+                native = case.arithmetic == "f16" and DEVICES[device] == "aarch64"
+                tolerance = NATIVE_F16 if native else TOLERANCE
+                failures += _compare(case, device, model.seed_of, actual, expected, magnitudes, tolerance)
         return failures
 
 
@@ -84,21 +85,23 @@ def run_litert(case: Case, model: Model, content: bytes) -> list[list[np.ndarray
     return [reference.run(*(values[i] for values in model.values)) for i in range(SAMPLES)]
 
 
-def _compare(case: Case, device: str, seed_of: list[int], actual, expected, magnitudes) -> list[Failure]:
+def _compare(
+    case: Case, device: str, seed_of: list[int], actual, expected, magnitudes, tolerance: float
+) -> list[Failure]:
     """The first failure of each configuration."""
     failures: dict[int, Failure] = {}
     for sample, outputs in enumerate(zip(actual, expected, magnitudes, strict=True)):
         for seed, ours, theirs, magnitude in zip(seed_of, *outputs, strict=True):
-            problem = difference(ours, theirs, magnitude)
+            problem = difference(ours, theirs, magnitude, tolerance)
             if problem and seed not in failures:
                 failures[seed] = Failure(case, seed, device, f"sample {sample}: {problem}")
     return list(failures.values())
 
 
-def _ours(model: Model, source: Path, arch: str) -> list[list[np.ndarray]]:
+def _ours(case: Case, model: Model, source: Path, arch: str) -> list[list[np.ndarray]]:
     """Our runtime's outputs of every sample; one start of the runner."""
     packed, sent, received = (source.with_suffix(suffix) for suffix in (".qbm", ".in", ".out"))
-    graph = infer_shapes(load(source))
+    graph = case.graph(source)
     pack.write(graph, packed)
     sent.write_bytes(b"".join(v[i].tobytes() for i in range(SAMPLES) for v in model.values))
     arguments = ("--model", packed, "--input", sent, "--output", received, "--state", "keep")
@@ -113,14 +116,16 @@ def _split(graph: Graph, content: bytes) -> list[list[np.ndarray]]:
     return [runner.split_outputs(graph, content[i * size : (i + 1) * size]) for i in range(SAMPLES)]
 
 
-def difference(ours: np.ndarray, theirs: np.ndarray, magnitude: np.ndarray) -> str | None:
-    """How our values differ from LiteRT's, or None where they agree; `magnitude` is what 1e-6 refers to."""
+def difference(
+    ours: np.ndarray, theirs: np.ndarray, magnitude: np.ndarray, tolerance: float = TOLERANCE
+) -> str | None:
+    """How our values differ from LiteRT's, or None where they agree to `tolerance` of `magnitude`."""
     if (ours.shape, ours.dtype) != (theirs.shape, theirs.dtype):
         return f"is {ours.dtype}{ours.shape}, expected {theirs.dtype}{theirs.shape}"
     wrong = ours != theirs
     if ours.dtype.kind == "f":
         with np.errstate(invalid="ignore"):
-            bound = TOLERANCE * np.maximum(np.abs(magnitude), np.finfo(np.float32).tiny)
+            bound = tolerance * np.maximum(np.abs(magnitude), np.finfo(np.float32).tiny)
             wrong &= ~(np.abs(ours - theirs) <= np.nan_to_num(bound, posinf=0.0))
         wrong &= ~(np.isnan(ours) & np.isnan(theirs))
     if not wrong.any():

@@ -5,15 +5,20 @@ from __future__ import annotations
 import zlib
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import numpy as np
 
-from harness.graph import Quantization
+from harness.graph import Graph, Quantization
+from harness.importers import load
+from harness.ops import infer_shapes
+from harness.quantize import float16
 from tests.conformance.model_file import ModelFile
 
 SAMPLES = 3  # inputs that each configuration is run on, one after the other
 DTYPES = {
     "f32": np.float32,
+    "f16": np.float32,  # its activations; weights are float16
     "int8": np.int8,
     "uint8": np.uint8,
     "int16": np.int16,
@@ -38,6 +43,11 @@ class Case:
     @property
     def name(self) -> str:
         return f"{self.op}-{self.arithmetic}"
+
+    def graph(self, source: Path) -> Graph:
+        """The case's file as the runtime is given it: an importer makes float16 weights float32."""
+        graph = infer_shapes(load(source))
+        return infer_shapes(float16.convert(graph)) if self.arithmetic == "f16" else graph
 
 
 CASES: dict[tuple[str, str], Case] = {}
@@ -170,6 +180,14 @@ class Draw:
         if self.absolute and values.dtype.kind == "f":
             values = np.abs(values)
         return self._tensor("c", values.shape, values.dtype, values, quant)
+
+    def weights(self, values) -> int:
+        """A constant of a float arithmetic: float32, or float16 behind TFLite's Dequantize."""
+        if self.arithmetic != "f16":
+            return self.const(values, np.float32)
+        stored, expanded = self.const(values, np.float16), self.between(np.shape(values), np.float32)
+        self.operator("DEQUANTIZE", [stored], [expanded], version=3)
+        return expanded
 
     def output(self, dtype=None, quant: Quantization | None = None, shape=()) -> int:
         """An output of the model, by default like `input`. LiteRT finds its shape by itself."""

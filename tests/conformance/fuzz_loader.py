@@ -18,8 +18,6 @@ from pathlib import Path
 
 from harness import build as compiled
 from harness import cache, pack
-from harness.importers import load
-from harness.ops import infer_shapes
 from tests.conformance import cases  # noqa: F401 (registers the cases)
 from tests.conformance.check import build
 from tests.conformance.draw import CASES
@@ -60,7 +58,7 @@ def write_seeds(folder: Path) -> int:
     for key in sorted(CASES):
         case = CASES[key]
         tflite.write_bytes(build(case, [0, 1])[1])
-        (folder / f"{case.name}.qbm").write_bytes(pack.pack(infer_shapes(load(tflite))))
+        (folder / f"{case.name}.qbm").write_bytes(pack.pack(case.graph(tflite)))
     return len(CASES)
 
 

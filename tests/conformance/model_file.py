@@ -10,6 +10,7 @@ from harness.graph import Quantization
 
 _TYPES = {
     "float32": "FLOAT32",
+    "float16": "FLOAT16",
     "int8": "INT8",
     "uint8": "UINT8",
     "int16": "INT16",

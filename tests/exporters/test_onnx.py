@@ -12,6 +12,7 @@ from harness.errors import FormatError
 from harness.graph import Quantization
 from harness.ops import infer_shapes, run_reference
 from harness.passes import dequantize_weights, fuse_convolutions
+from harness.quantize import float16
 from tests.support.float_networks import NETWORKS, feeds, with_int8_weights
 from tests.support.graphs import Builder, small_network
 from tests.support.pass_graphs import random_network
@@ -142,6 +143,18 @@ def test_writing_does_not_change_the_graph():
     exporter.write(graph)
     assert graph.nodes == before.nodes
     assert graph.tensors.keys() == before.tensors.keys()
+
+
+def test_float16_weights_are_cast_and_read_back(tmp_path):
+    graph = infer_shapes(float16.convert(small_network()))
+    assert_same(graph)
+    assert ops(graph)["Cast"] == sum(t.dtype == np.float16 for t in graph.tensors.values())
+    path = tmp_path / "halves.onnx"
+    path.write_bytes(exporter.write(graph))
+    again = infer_shapes(importers.load(path))
+    assert {t.dtype for t in again.tensors.values() if t.data is not None} <= {np.dtype("f4"), np.dtype("i4")}
+    ours, theirs = (run_reference(g, feeds(graph))[graph.outputs[0]] for g in (graph, again))
+    np.testing.assert_allclose(ours, theirs, rtol=0, atol=1e-5)
 
 
 def test_unknown_op_is_named():

@@ -8,6 +8,7 @@ from harness.errors import FormatError
 from harness.exporters import tflite
 from harness.ops import infer_shapes, run_reference
 from harness.passes import fuse_convolutions
+from harness.quantize import float16
 from tests.support.graphs import Builder, small_network
 from tests.support.pass_graphs import GRAPHS
 
@@ -89,3 +90,17 @@ def test_what_was_uint8_is_not_written_as_int8():
     graph = b.build(b.node("AveragePool2D", b.input((1, 4, 4, 2)), filter=(2, 2), unsigned=True, name="pool"))
     with pytest.raises(FormatError, match="'pool'.*comes from a uint8 model"):
         tflite.write(graph)
+
+
+def test_float16_weights_are_written_as_tflite_has_them(tmp_path):
+    graph = infer_shapes(float16.convert(small_network()))
+    path = tmp_path / "halves.tflite"
+    path.write_bytes(tflite.write(graph))
+    x = np.random.default_rng(0).normal(size=graph.tensors["x"].shape).astype(np.float32)
+    (ours,) = run_reference(graph, {"x": x}).values()
+    (theirs,) = litert.Reference(path.read_bytes()).run(x)
+    np.testing.assert_allclose(ours, theirs, atol=1e-6)
+    again = infer_shapes(float16.convert(importers.load(path)))
+    for before, after in zip(graph.nodes, again.nodes, strict=True):
+        for name, read in zip(before.inputs[1:], after.inputs[1:], strict=False):
+            assert np.array_equal(graph.const(name), again.const(read))

@@ -62,6 +62,7 @@ static bool check(qb_builder *builder, const qb_step *step)
 bool qb_prepare_CAST(qb_builder *builder, qb_step *step)
 {
     if (!check(builder, step)) return false;
+    if (step->in[0]->dtype == QB_F16) return qb_refuse(builder, step, "has no kernel for float16");
     step->run = run_cast;
     step->kernel = "cast";
     return true;

@@ -18,8 +18,8 @@ bool qb_prepare_CONV_2D(qb_builder *builder, qb_step *step)
     }
     s->group_c = depth;
     if (!qb_linear_prepare(builder, step, op, 0, &qb_conv_reference)) return false;
-    if (groups > 1 || step->node->arithmetic == QB_ARITH_INT16) return true;
-    if (step->node->arithmetic == QB_ARITH_F32) return qb_gemm_f32_prepare(builder, step, op);
-    if (!qb_winograd_prepare(builder, step, op)) return false;
-    return op->fast != NULL || qb_gemm_s8_prepare(builder, step, op);
+    const bool bytes = step->node->arithmetic == QB_ARITH_INT8 || step->node->arithmetic == QB_ARITH_HYBRID;
+    if (groups == 1 && bytes && !qb_winograd_prepare(builder, step, op)) return false;
+    if (groups == 1 && op->fast == NULL && !qb_gemm_prepare(builder, step, op)) return false;
+    return qb_linear_expand(builder, op);
 }

@@ -17,5 +17,6 @@ bool qb_prepare_DEPTHWISE_CONV_2D(qb_builder *builder, qb_step *step)
     s->multiplier = s->out_c / s->in_c;
     s->group_c = 1;
     if (!qb_linear_prepare(builder, step, op, 3, &qb_depthwise_reference)) return false;
-    return step->node->arithmetic == QB_ARITH_INT16 || qb_depthwise_prepare(builder, step, op);
+    const bool fast = step->node->arithmetic != QB_ARITH_INT16;
+    return (!fast || qb_depthwise_prepare(builder, step, op)) && qb_linear_expand(builder, op);
 }

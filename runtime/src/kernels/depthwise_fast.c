@@ -200,14 +200,15 @@ static bool pack_f32(qb_builder *builder, packed_depthwise *packed, const qb_lin
     float *weights = qb_alloc_array(builder, (uint64_t)slots * taps, sizeof *weights);
     float *bias = qb_alloc_array(builder, slots, sizeof *bias);
     if (weights == NULL || bias == NULL) return false;
-    const float *from = op->weights;
-    for (size_t i = 0; i < slots; i++) {
-        const size_t block = i / QB_DEPTHWISE_BLOCK, lane = i % QB_DEPTHWISE_BLOCK;
-        const size_t c = qb_depthwise_first(block, channels) + lane;
-        if (c >= channels) continue;
-        float *to = weights + block * taps * QB_DEPTHWISE_BLOCK + lane;
-        for (size_t t = 0; t < taps; t++) to[t * QB_DEPTHWISE_BLOCK] = from[t * channels + c];
-        if (op->bias != NULL) bias[i] = ((const float *)op->bias)[c];
+    const size_t width = channels < QB_DEPTHWISE_BLOCK ? channels : QB_DEPTHWISE_BLOCK;
+    float *to = weights;
+    for (size_t i = 0; i < slots; i += QB_DEPTHWISE_BLOCK) {
+        const size_t first = qb_depthwise_first(i / QB_DEPTHWISE_BLOCK, channels);
+        for (size_t t = 0; t < taps; t++, to += QB_DEPTHWISE_BLOCK) {
+            float expanded[QB_DEPTHWISE_BLOCK];
+            memcpy(to, qb_linear_weights_f32(op, t * channels + first, width, expanded), width * sizeof *to);
+        }
+        if (op->bias != NULL) memcpy(bias + i, (const float *)op->bias + first, width * sizeof *bias);
     }
     packed->row_f32.weights = weights;
     packed->row_f32.bias = bias;
@@ -232,7 +233,7 @@ bool qb_depthwise_prepare(qb_builder *builder, qb_step *step, qb_linear *op)
 {
     const struct qb_isa *isa = qb_builder_isa(builder);
     const qb_linear_shape *s = &op->shape;
-    const bool f32 = step->node->arithmetic == QB_ARITH_F32;
+    const bool f32 = qb_sums_floats(step);
     if (f32 ? isa->depthwise_f32 == NULL : isa->depthwise_s8 == NULL || !qb_linear_has_headroom(op)) return true;
     if (s->multiplier != 1) return true;
     packed_depthwise *packed = qb_alloc(builder, sizeof *packed);

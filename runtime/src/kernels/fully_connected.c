@@ -33,8 +33,6 @@ bool qb_prepare_FULLY_CONNECTED(qb_builder *builder, qb_step *step)
         .dilation_h = 1,
         .dilation_w = 1,
     };
-    if (!qb_linear_prepare(builder, step, op, 0, &qb_fully_connected_reference)) return false;
-    const bool f32 = step->node->arithmetic == QB_ARITH_F32;
-    if (step->node->arithmetic == QB_ARITH_INT16) return true;
-    return (f32 ? qb_gemm_f32_prepare : qb_gemm_s8_prepare)(builder, step, op);
+    return qb_linear_prepare(builder, step, op, 0, &qb_fully_connected_reference) &&
+           qb_gemm_prepare(builder, step, op) && qb_linear_expand(builder, op);
 }

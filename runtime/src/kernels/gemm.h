@@ -76,9 +76,11 @@ typedef struct qb_gemm_f32 {
 } qb_gemm_f32;
 
 /* Replace the reference kernel of a prepared CONV_2D or FULLY_CONNECTED step where the ISA in force has a
- * micro-kernel for it and the weights are in its range. False after running out of memory. */
-bool qb_gemm_s8_prepare(qb_builder *builder, qb_step *step, qb_linear *op); /* int8 and hybrid */
-bool qb_gemm_f32_prepare(qb_builder *builder, qb_step *step, qb_linear *op);
+ * micro-kernel for it and the weights are in its range. False after running out of memory. qb_gemm_prepare calls the
+ * one for the step's arithmetic. */
+bool qb_gemm_prepare(qb_builder *builder, qb_step *step, qb_linear *op);
+bool qb_gemm_s8_prepare(qb_builder *builder, qb_step *step, qb_linear *op);  /* int8 and hybrid */
+bool qb_gemm_f32_prepare(qb_builder *builder, qb_step *step, qb_linear *op); /* f32 and f16 */
 
 /* How many of the rows that are left the next tile takes: the fewest tiles, and no small one at the end, where a
  * kernel's sums would be too few to hide the latency of its instructions. */

@@ -5,7 +5,7 @@
 #include "gemm.h"
 #include "gemm_rows.h"
 
-enum { GRANULE = 1, GATHER_BELOW = 4 };
+enum { GRANULE = 1, GATHER_BELOW = 4, MAX_NR = 64, STRIP = 64 };
 
 /* What prepare leaves: op->fast. Offsets are bytes into scratch. */
 typedef struct packed_f32 {
@@ -17,7 +17,25 @@ typedef struct packed_f32 {
     size_t gathered;
 } packed_f32;
 
-/* OHWI to the layout of gemm.h; the sums start at the bias. */
+/* A kernel's columns from `first` on, OHWI, to the layout of gemm.h: strips of the depth, so that float16 weights are
+ * expanded in the cache. */
+static void pack_columns(const qb_linear *op, size_t first, size_t count, size_t nr, float *to)
+{
+    const size_t depth = qb_linear_depth(&op->shape);
+    float expanded[MAX_NR * STRIP];
+    const float *from[MAX_NR];
+    for (size_t start = 0; start < depth; start += STRIP) {
+        const size_t length = depth - start < STRIP ? depth - start : STRIP;
+        for (size_t n = 0; n < count; n++) {
+            from[n] = qb_linear_weights_f32(op, (first + n) * depth + start, length, expanded + n * STRIP);
+        }
+        for (size_t k = 0; k < length; k++, to += nr) { /* filled in order: by cache lines */
+            for (size_t n = 0; n < count; n++) to[n] = from[n][k];
+        }
+    }
+}
+
+/* The sums start at the bias. */
 static bool pack(qb_builder *builder, packed_f32 *packed, const qb_linear *op)
 {
     const size_t nr = packed->kernel->nr, columns = (size_t)op->shape.out_c,
@@ -25,13 +43,8 @@ static bool pack(qb_builder *builder, packed_f32 *packed, const qb_linear *op)
     float *weights = qb_alloc_array(builder, qb_round_up(columns, nr) * depth, sizeof *weights);
     float *bias = qb_alloc_array(builder, qb_round_up(columns, nr), sizeof *bias);
     if (weights == NULL || bias == NULL) return false;
-    float *to = weights; /* filled in order: by cache lines */
     for (size_t first = 0; first < columns; first += nr) {
-        const float *from = (const float *)op->weights + first * depth;
-        const size_t width = columns - first < nr ? columns - first : nr;
-        for (size_t k = 0; k < depth; k++, to += nr) {
-            for (size_t n = 0; n < width; n++) to[n] = from[n * depth + k];
-        }
+        pack_columns(op, first, columns - first < nr ? columns - first : nr, nr, weights + first * depth);
     }
     if (op->bias != NULL) memcpy(bias, op->bias, columns * sizeof *bias);
     packed->tile.weights = weights;

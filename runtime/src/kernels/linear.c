@@ -1,6 +1,7 @@
 #include "linear.h"
 
 #include "../isa.h"
+#include "float16.h"
 #include "hybrid.h"
 #include "loops.h"
 #include "packing.h"
@@ -150,10 +151,18 @@ static bool prepare_hybrid(qb_builder *builder, qb_step *step, qb_linear *op, in
 static bool is_bias_dtype(uint8_t arithmetic, uint8_t dtype)
 {
     switch (arithmetic) {
+    case QB_ARITH_F16: return dtype == QB_F16 || dtype == QB_F32;
     case QB_ARITH_INT8: return dtype == QB_S32;
     case QB_ARITH_INT16: return dtype == QB_S32 || dtype == QB_S64;
     default: return dtype == QB_F32;
     }
+}
+
+static const void *expand(qb_builder *builder, const void *values, size_t count)
+{
+    float *expanded = qb_alloc_array(builder, count, sizeof *expanded);
+    if (expanded != NULL) qb_expand_f16(values, count, expanded);
+    return expanded;
 }
 
 /* The tensors that every arithmetic needs, and the bias. */
@@ -169,8 +178,23 @@ static bool check_constants(qb_builder *builder, qb_step *step, qb_linear *op)
         return qb_refuse(builder, step, "bias '%s' must be %d constants of the arithmetic's dtype", bias->name,
                          op->shape.out_c);
     }
-    op->bias = bias->data;
-    return true;
+    op->bias = bias->dtype == QB_F16 ? expand(builder, bias->data, bias->count) : bias->data;
+    return op->bias != NULL;
+}
+
+const float *qb_linear_weights_f32(const qb_linear *op, size_t first, size_t count, float *buffer)
+{
+    if (!op->half_weights) return (const float *)op->weights + first;
+    qb_expand_f16((const uint16_t *)op->weights + first, count, buffer);
+    return buffer;
+}
+
+bool qb_linear_expand(qb_builder *builder, qb_linear *op)
+{
+    if (!op->half_weights || op->fast != NULL) return true;
+    op->weights = expand(builder, op->weights, (size_t)op->shape.out_c * qb_linear_depth(&op->shape));
+    op->half_weights = false;
+    return op->weights != NULL;
 }
 
 bool qb_linear_prepare(qb_builder *builder, qb_step *step, qb_linear *op, int channel_axis,
@@ -178,7 +202,7 @@ bool qb_linear_prepare(qb_builder *builder, qb_step *step, qb_linear *op, int ch
 {
     const qb_tensor *x = step->in[0], *w = step->in[1], *y = step->out[0];
     const uint8_t arithmetic = step->node->arithmetic;
-    const bool f32 = arithmetic == QB_ARITH_F32 || arithmetic == QB_ARITH_HYBRID;
+    const bool f32 = qb_sums_floats(step) || arithmetic == QB_ARITH_HYBRID;
     if (!check_constants(builder, step, op)) return false;
     op->range = qb_activation_range_f32(step->node->activation);
     if (f32 && (x->dtype != QB_F32 || y->dtype != QB_F32)) {
@@ -190,8 +214,11 @@ bool qb_linear_prepare(qb_builder *builder, qb_step *step, qb_linear *op, int ch
     step->state = op;
     switch (arithmetic) {
     case QB_ARITH_F32:
+    case QB_ARITH_F16:
         step->run = qb_reference_f32;
-        return w->dtype == QB_F32 || qb_refuse(builder, step, "weights '%s' must be float32", w->name);
+        op->half_weights = w->dtype == QB_F16;
+        return w->dtype == (arithmetic == QB_ARITH_F32 ? QB_F32 : QB_F16) ||
+               qb_refuse(builder, step, "weights '%s' must have the arithmetic's dtype", w->name);
     case QB_ARITH_HYBRID:
         step->run = qb_reference_hybrid;
         return prepare_hybrid(builder, step, op, channel_axis);

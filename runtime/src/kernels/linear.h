@@ -3,6 +3,7 @@
  *
  *     f32     y = clamp(b + Σ x·w), the sum in the order (filter row, filter column, input channel), each
  *             step one fused multiply-add
+ *     f16     the same, w and b being float16 in the file; where the ISA has float16 arithmetic: gemm_f16_fp16.c
  *     int8    y = clamp(requantize(b + Σ (x − z_x)·(w − z_w)) + z_y), x and w in [-128, 127], int32 sums
  *     int16   y = clamp(requantize(b + Σ x·w)), x in [-32768, 32767], int64 sums
  *     hybrid  x is quantized per sample at run time (hybrid.h), then
@@ -35,7 +36,8 @@ typedef struct qb_linear_shape {
 typedef struct qb_linear {
     qb_linear_shape shape;
     const struct qb_linear_reference *reference; /* the op's sums (reference.h) */
-    const void *weights;             /* as in the file: float or int8 */
+    const void *weights;             /* as in the file: float, float16 or int8 */
+    bool half_weights;               /* f16: they are float16 */
     const void *bias;                /* float, int32 for int8, int32 or int64 for int16; NULL: none */
     bool wide_bias;                  /* int16: the bias is int64 */
     qb_range_f32 range;              /* f32, hybrid: the fused activation */
@@ -109,6 +111,19 @@ static inline size_t qb_linear_pixels(const qb_linear_shape *s)
 {
     return (size_t)s->batch * (size_t)s->out_h * (size_t)s->out_w;
 }
+
+/* Whether the node computes float sums: f32 or f16. */
+static inline bool qb_sums_floats(const qb_step *step)
+{
+    return step->node->arithmetic == QB_ARITH_F32 || step->node->arithmetic == QB_ARITH_F16;
+}
+
+/* `count` of a float layer's weights from `first` on: in place, or in `buffer` where they are float16. */
+const float *qb_linear_weights_f32(const qb_linear *op, size_t first, size_t count, float *buffer);
+
+/* Float16 weights that no fast path has packed become float32, for the reference loops. False after running out of
+ * memory. */
+bool qb_linear_expand(qb_builder *builder, qb_linear *op);
 
 /* Checks tensors, dtypes and quantization against op->shape, fills the rest of *op, and sets the step to run
  * the reference kernel. channel_axis is the weights' dimension of the output channels. False after

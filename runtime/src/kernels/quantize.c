@@ -1,11 +1,12 @@
 /* Quantize: float32 to int8, uint8 or int16, or any of these to another or to another scale; Dequantize: back to
- * float32. Per tensor.
+ * float32, per tensor, and float16 constants to float32.
  *
  * uint8 values are handled as int8: with their highest bit flipped and their zero point less 128 they stand for the
  * same real numbers.
  */
 #include "../requantize.h"
 #include "checks.h"
+#include "float16.h"
 
 /* Half away from zero, for a value of magnitude under 2^23, in steps that compilers turn into vectors; roundf is a
  * call. The fraction is exact. */
@@ -94,6 +95,11 @@ static void dequantize(const qb_step *step)
     for (size_t i = 0; i < count; i++) out[i] = (float)(load(step->in[0], i, op->in_flip) - op->in_zero_point) * scale;
 }
 
+static void expand_f16(const qb_step *step)
+{
+    qb_expand_f16(step->in[0]->data, step->in[0]->count, step->out[0]->data);
+}
+
 static bool is_quantized(const qb_tensor *tensor)
 {
     return tensor->dtype == QB_S8 || tensor->dtype == QB_U8 || tensor->dtype == QB_S16;
@@ -153,10 +159,11 @@ bool qb_prepare_QUANTIZE(qb_builder *builder, qb_step *step)
 bool qb_prepare_DEQUANTIZE(qb_builder *builder, qb_step *step)
 {
     if (!qb_check_counts(builder, step, 1, 1)) return false;
-    if (!is_quantized(step->in[0]) || step->out[0]->dtype != QB_F32) {
-        return qb_refuse(builder, step, "converts int8, uint8 or int16 to float32");
+    const bool half = step->in[0]->dtype == QB_F16;
+    if ((!half && !is_quantized(step->in[0])) || step->out[0]->dtype != QB_F32) {
+        return qb_refuse(builder, step, "converts int8, uint8, int16 or float16 to float32");
     }
-    step->run = dequantize;
+    step->run = half ? expand_f16 : dequantize;
     step->kernel = "dequantize";
     return prepare(builder, step);
 }

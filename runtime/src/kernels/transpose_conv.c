@@ -111,7 +111,7 @@ bool qb_prepare_TRANSPOSE_CONV(qb_builder *builder, qb_step *step)
     if (!qb_check_counts(builder, step, 2, 3)) return false;
     qb_linear *op = qb_alloc(builder, sizeof *op);
     if (op == NULL || !set_shape(builder, step, &op->shape) ||
-        !qb_linear_prepare(builder, step, op, 0, &reference)) {
+        !qb_linear_prepare(builder, step, op, 0, &reference) || !qb_linear_expand(builder, op)) {
         return false;
     }
     const qb_linear_shape *s = &op->shape;

@@ -11,7 +11,7 @@ from tests.conformance.draw import OMITTED, Draw, case
 def weights(draw: Draw, shape, axis: int, x: Quantization | None) -> tuple[int, Quantization | None]:
     """Constant weights, and what their bias is quantized with."""
     if not draw.quantized:
-        return draw.const(draw.rng.normal(0, 0.3, shape), np.float32), None
+        return draw.weights(draw.rng.normal(0, 0.3, shape)), None
     if draw.arithmetic == "uint8":
         quant = draw.quant(0.002, 0.05)
         low, high = draw.choice([(0, 255), (1, 255), (100, 140)])
@@ -27,7 +27,7 @@ def weights(draw: Draw, shape, axis: int, x: Quantization | None) -> tuple[int, 
 
 def bias(draw: Draw, count: int, quant: Quantization | None) -> int:
     if quant is None:
-        return draw.const(draw.rng.normal(0, 1, count), np.float32)
+        return draw.weights(draw.rng.normal(0, 1, count))
     if draw.arithmetic == "int16":
         return draw.const(draw.rng.integers(-(10**6), 10**6, count), np.int64, quant)
     return draw.const(draw.rng.integers(-2000, 2000, count), np.int32, quant)
@@ -52,7 +52,7 @@ def window(draw: Draw, size, filter_size, *, strides=(1, 2, 3), dilations=(1, 1,
     }
 
 
-@case("CONV_2D", "f32", "int8", "uint8", "int16", relative_to="sums")
+@case("CONV_2D", "f32", "f16", "int8", "uint8", "int16", relative_to="sums")
 def convolution(draw: Draw) -> None:
     size = (draw.integer(1, 12), draw.integer(1, 12))
     groups = draw.choice((1, 1, 1, 2, 3)) if draw.arithmetic != "uint8" else 1
@@ -69,7 +69,7 @@ def convolution(draw: Draw) -> None:
     )
 
 
-@case("DEPTHWISE_CONV_2D", "f32", "int8", "uint8", "int16", relative_to="sums")
+@case("DEPTHWISE_CONV_2D", "f32", "f16", "int8", "uint8", "int16", relative_to="sums")
 def depthwise(draw: Draw) -> None:
     size = (draw.integer(1, 12), draw.integer(1, 12))
     depth, multiplier = draw.integer(1, 17), draw.choice((1, 1, 2, 3))
@@ -83,7 +83,7 @@ def depthwise(draw: Draw) -> None:
     draw.operator("DEPTHWISE_CONV_2D", inputs, [output(draw)], "DepthwiseConv2DOptions", 3, **options)
 
 
-@case("FULLY_CONNECTED", "f32", "int8", "uint8", "int16", relative_to="sums")
+@case("FULLY_CONNECTED", "f32", "f16", "int8", "uint8", "int16", relative_to="sums")
 def fully_connected(draw: Draw) -> None:
     depth, count = draw.integer(1, 90), draw.integer(1, 40)
     keeps = draw.chance(0.3)

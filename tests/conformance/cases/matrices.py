@@ -21,7 +21,7 @@ def batch_matmul(draw: Draw) -> None:
     draw.operator("BATCH_MATMUL", inputs, [output], "BatchMatMulOptions", 3, **options)
 
 
-@case("TRANSPOSE_CONV", "f32", "int8", "uint8", "int16", relative_to="sums")
+@case("TRANSPOSE_CONV", "f32", "f16", "int8", "uint8", "int16", relative_to="sums")
 def transpose_conv(draw: Draw) -> None:
     """The output is what a convolution with these windows makes the input of."""
     size = (draw.integer(1, 12), draw.integer(1, 12))
