@@ -61,7 +61,7 @@ def test_every_line_of_the_definitions_is_understood():
 def test_op_codes_are_unique():
     codes = [op.code for op in runtime_ops().values()]
     assert len(set(codes)) == len(codes)
-    assert runtime_ops()["Conv2D"].arithmetics == {"f32", "hybrid", "int8", "int16"}
+    assert runtime_ops()["Conv2D"].arithmetics == {"f32", "f16", "hybrid", "int8", "int16"}
 
 
 def test_a_wrong_size_in_the_definition_is_noticed(monkeypatch):

@@ -60,7 +60,7 @@ def test_float16_weights_predict_as_float32_does(lab, tmp_path, device):
     """Expanded to float32 here; in float16 arithmetic on the Cortex-A76."""
     variants = ["--variants", "f32,f16"]
     cells = cells_of(tmp_path, "--device", device, *mobilenet(lab), *images(lab), *variants)
-    assert abs(cells["f16"]["top1"] - cells["f32"]["top1"]) <= 0.002
+    assert abs(cells["f16"]["top1"] - cells["f32"]["top1"]) < 0.003  # one of 500 images
     assert cells["f16"]["size_bytes"] <= 0.52 * cells["f32"]["size_bytes"]
 
 
