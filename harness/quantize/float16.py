@@ -9,7 +9,7 @@ after    table f16 ── Dequantize ── Gather ── y f32    other ops' la
 Formula:  q = the float16 (IEEE 754 binary16) nearest to w, ties to even
 
 A constant with a value that rounds beyond ±65504, the largest float16, or that is not finite, stays float32.
-Values under 2^-14 become subnormal numbers, multiples of 2^-24: they lose up to 2^-25, the largest that becomes 0.
+Values under 2^-14 become subnormal numbers, multiples of 2^-24, and those up to 2^-25 become 0.
 """
 
 from __future__ import annotations
