@@ -51,6 +51,16 @@ def provide(
     return _taken(kept, path) or _kept(kept, path, make(path), cap_bytes)
 
 
+def find(sha256: str) -> Path | None:
+    """The kept file of this content; None where it is not there, or was damaged."""
+    for record in cache.folder("prepared").glob("*.json"):
+        with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
+            kept = record.with_suffix("")
+            if json.loads(record.read_bytes())["sha256"] == sha256 and _sha256(kept) == sha256:
+                return kept
+    return None
+
+
 def fingerprint(value: object) -> str:
     """SHA-256 of a value's content, in hex: of dataclasses, mappings, sequences, arrays, numbers and texts.
 

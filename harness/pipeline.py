@@ -22,6 +22,7 @@ from harness.deploy import Depot, deploy
 from harness.environment import held_governor
 from harness.errors import UsageError
 from harness.measure import measure
+from harness.ota import with_delta
 from harness.prepare import Prepared, deployed, prepare
 from harness.results import Cell, Measurement, RunRecord
 from harness.resume import Earlier, last_run_like
@@ -102,6 +103,7 @@ def run(
 
             groups = parallel.machines(infos)
             for measurement in parallel.results(groups, measured):
+                measurement = with_delta(measurement, store, record)
                 writer.add(measurement)
                 cell = measurement.cell
                 cells[cell.device, cell.model, cell.variant] = cell

@@ -7,6 +7,8 @@
     instructions, sizes, peak memory      more than `threshold` above BASE: they have no noise to speak of
     verdict       the cell failed, and did not in BASE
 
+The size of the update that turns BASE's model file into NEW's is told beside them (ota_delta_bytes).
+
 p-values are corrected (Holm) over all cells of the comparison. Only like is compared with like; milliseconds
 of emulators are never looked at.
 """
@@ -18,7 +20,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from harness import comparison, stats
+from harness import comparison, ota, stats
 from harness.columns import COLUMNS
 from harness.errors import UsageError
 from harness.likeness import differences, own_noise
@@ -102,6 +104,7 @@ def compare(base: Side, new: Side, threshold: float = THRESHOLD) -> Comparison:
     for key, (old, recent) in pairs.items():
         findings += _latency(key, *timed[key])
         findings += _exact(key, old, recent, threshold)
+        findings += _update(key, old, recent)
         findings += _accuracy(key, old, recent, _floor(base, key))
         findings += _auc(key, old, recent)
         findings += _failures(key, old, recent)
@@ -285,6 +288,16 @@ def _exact(key: Key, base: Measured, new: Measured, threshold: float) -> Iterato
         if abs(after - before) > max(threshold * before, SLACK.get(metric, 0)):
             finding = replace(finding, verdict=REGRESSED if after > before else IMPROVED)
         yield replace(finding, ratio=after / before)
+
+
+def _update(key: Key, base: Measured, new: Measured) -> Iterator[Finding]:
+    """What a device that has BASE's model file must be sent; told, not judged."""
+    files = base.cell.model_sha256, new.cell.model_sha256
+    if None in files or files[0] == files[1]:
+        return
+    delta = ota.delta_bytes(*files)
+    gone = "" if delta is not None else "unknown: a model file of the two is no longer kept on this machine"
+    yield Finding(*key, "ota_delta_bytes", NO_CHANGE, new=delta, reason=gone)
 
 
 def _failures(key: Key, base: Measured, new: Measured) -> Iterator[Finding]:

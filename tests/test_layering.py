@@ -59,6 +59,7 @@ LAYERS = [
         "harness.release_label",
         "harness.resume",
     ],
+    ["harness.ota"],
     ["harness.columns"],
     ["harness.advise"],
     ["harness.releases"],
