@@ -148,6 +148,25 @@ def _left_out(source: Source, asked: list[str], kinds: dict[str, VariantKind]) -
     return (f"{source.name}: no qat variant: give the network trained with quantization, --qat FILE",)
 
 
+def training_samples(source: Source, dataset: str | None, folder: str | None, labelled: bool) -> Dataset:
+    """What a network may be trained on, as `pool`: what calibration may draw from, or all of a folder.
+
+    Nothing of it is evaluated. labelled: the folder's labels are read too. Raises UsageError where there is
+    nothing to train on.
+    """
+    if folder is not None and labelled:
+        preprocess, shape = _preprocess(source), source.input_shape
+        return datasets.open_dataset(folder, preprocess, shape, classes=source.classes)
+    if folder is not None:
+        return datasets.open_unlabelled(folder, _preprocess(source), source.input_shape)
+    opened = open_dataset(source, dataset, None)
+    if opened is None:
+        raise UsageError(
+            f"model '{source.name}': there is nothing to train on: give --dataset or --calibration"
+        )
+    return opened
+
+
 def _calibration_notes(
     name: str, dataset: Dataset | None, calibration: Calibration | None
 ) -> tuple[str, ...]:

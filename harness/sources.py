@@ -69,20 +69,22 @@ def open_source(
     preprocess: str | None = None,
     qat: str | None = None,
     progress: Progress = lambda what, done, total: None,
+    observe: passes.Observer | None = None,
 ) -> Source:
     """Imports and optimizes a recipe's or a file's network.
 
     weights: of a recipe: SEEDED, FETCHED, a file, or None for its own, which are fetched where they are not
     stored here. preprocess: the text form of `parse_preprocess`, over the recipe's own.
     qat: file of the same network, trained with quantization; a recipe may have published one.
+    observe: sees the network being optimized.
     Raises UsageError for unknown names and missing files, FormatError for files that cannot be understood.
     """
     if model in models.names():
-        source = _from_recipe(models.load(model), weights, progress)
+        source = _from_recipe(models.load(model), weights, progress, observe)
     elif weights is not None:
         raise UsageError(f"--weights goes with a recipe's name; '{model}' is not one: {_recipes()}")
     elif Path(model).suffix in importers.IMPORTERS or Path(model).exists():
-        source = Source(Path(model).stem, _optimized(importers.load(model)))
+        source = Source(Path(model).stem, passes.apply(importers.load(model), observe=observe))
     else:
         raise unknown_name("model", model, models.names())
     _check_ends(source.graph, f"model '{source.name}'")
@@ -100,7 +102,7 @@ def _check_ends(graph: Graph, what: str) -> None:
 
 def _trained(path: str, source: Source) -> Source:
     """The network of a --qat file. Raises UsageError where it cannot be that of the source."""
-    trained = Source(source.name, _optimized(importers.load(path)))
+    trained = Source(source.name, passes.apply(importers.load(path)))
     _check_ends(trained.graph, path)
     if source.quantized:
         raise UsageError(f"--qat goes beside a float model; '{source.name}' is quantized itself")
@@ -148,8 +150,10 @@ def _fetched(recipe: Recipe, progress: Progress) -> Path:
         ) from error
 
 
-def _from_recipe(recipe: Recipe, weights: str | None, progress: Progress) -> Source:
-    graph = _optimized(recipe_graph(recipe, weights, progress))
+def _from_recipe(
+    recipe: Recipe, weights: str | None, progress: Progress, observe: passes.Observer | None
+) -> Source:
+    graph = passes.apply(recipe_graph(recipe, weights, progress), observe=observe)
     found = graph.tensors[graph.inputs[0]].shape
     if recipe.input_shape and found != recipe.input_shape:
         raise FormatError(
@@ -167,10 +171,6 @@ def _from_recipe(recipe: Recipe, weights: str | None, progress: Progress) -> Sou
     published = weights in (None, FETCHED) and recipe.build is None
     trained = fetch.cached(recipe.qat) if published and recipe.qat is not None else None
     return replace(source, qat=_trained(str(trained), source)) if trained else source
-
-
-def _optimized(graph: Graph) -> Graph:
-    return passes.apply(graph)
 
 
 def parse_preprocess(text: str | None, base: Preprocess | None = None) -> Preprocess | None:

@@ -26,7 +26,9 @@ ROUNDED_TWICE = ("Conv2D", "DepthwiseConv2D")
 class Weighted(nn.Module):
     """y = activation(x ∗ w + b), x (batch, …, channels), with w and b in the IR's layouts.
 
-    Zeros among the weights stay zero, so a pruned network stays pruned.
+    What is trained are the weights of each channel relative to their root mean square at the beginning, and
+    the biases likewise: folding batch norms leaves channels of very different size, and one learning rate has
+    to suit them all. Zeros among the weights stay zero, so a pruned network stays pruned.
     """
 
     def __init__(self, node: Node, weights: np.ndarray, bias: np.ndarray | None, norm: BatchNorm | None):
@@ -35,8 +37,9 @@ class Weighted(nn.Module):
         self.axis = CHANNEL_AXIS[node.op]
         if norm is not None:
             weights, bias = norm.weights, norm.bias
-        self.weights = nn.Parameter(torch.from_numpy(weights.astype(np.float32)))
-        self.bias = None if bias is None else nn.Parameter(torch.from_numpy(bias.astype(np.float32)))
+        others = tuple(i for i in range(weights.ndim) if i != self.axis)
+        self.weights, self.size = _relative(weights, others)
+        self.bias, self.bias_size = (None, None) if bias is None else _relative(bias, (0,))
         self.norm = None if norm is None else _Norm(norm)
         mask = torch.from_numpy(weights != 0)
         self.register_buffer("mask", None if mask.all() else mask, persistent=False)
@@ -67,12 +70,13 @@ class Weighted(nn.Module):
 
     def folded(self) -> tuple[torch.Tensor, torch.Tensor | None]:
         """Weights and bias as they are deployed: the batch norm's fixed statistics in them."""
-        weights = self.weights if self.mask is None else self.weights * self.mask
+        weights = self.weights * (self.size if self.mask is None else self.size * self.mask)
+        bias = None if self.bias is None else self.bias * self.bias_size
         if self.norm is None:
-            return weights, self.bias
+            return weights, bias
         factor = self.norm.factor()
         along = factor.reshape([-1 if i == self.axis else 1 for i in range(weights.ndim)])
-        return weights * along, self.norm.shift(factor, self.bias)
+        return weights * along, self.norm.shift(factor, bias)
 
     def _linear(self, x: torch.Tensor, weights: torch.Tensor, bias: torch.Tensor | None) -> torch.Tensor:
         node = self.node
@@ -84,8 +88,18 @@ class Weighted(nn.Module):
         groups = x.shape[3] // kernel.shape[1]
         ((top, bottom), (left, right)), _ = node_padding(node, x.shape[1:3], kernel.shape[2:])
         stride, dilation, _ = window_attrs(node)
-        image = F.pad(x, (0, 0, left, right, top, bottom)).permute(0, 3, 1, 2)
-        return F.conv2d(image, kernel, bias, stride, 0, dilation, groups).permute(0, 2, 3, 1)
+        padding = (top, left)
+        if (top, left) != (bottom, right):
+            x, padding = F.pad(x, (0, 0, left, right, top, bottom)), 0
+        y = F.conv2d(x.permute(0, 3, 1, 2), kernel, bias, stride, padding, dilation, groups)
+        return y.permute(0, 2, 3, 1)
+
+
+def _relative(values: np.ndarray, axes: tuple[int, ...]) -> tuple[nn.Parameter, torch.Tensor]:
+    """Values divided by their root mean square along these axes, and that."""
+    size = np.sqrt(np.mean(np.square(values, dtype=np.float64), axes, keepdims=True))
+    size = np.where(size > 0, size, 1.0)
+    return nn.Parameter(torch.from_numpy((values / size).astype(np.float32))), torch.from_numpy(size).float()
 
 
 def _quantized_bias(

@@ -21,7 +21,7 @@ from harness.ops import unsupported
 from harness.quantize.calibrate import Range, activation_quantization
 from harness.quantize.int8 import FIXED_OUTPUTS, MOVING, OPERANDS, convertible, groups
 from harness.quantize.weights import CHANNEL_AXIS
-from harness.train.fake_quant import fake_quantize
+from harness.train.fake_quant import fake_quantize, on_grid
 from harness.train.layers import Weighted
 from harness.train.norms import BatchNorm
 from harness.train.ops import OPS
@@ -60,8 +60,7 @@ class Network(nn.Module):
             self._group[node.outputs[0]]: FIXED_OUTPUTS[node.op] for node in nodes if node.op in FIXED_OUTPUTS
         }
         self.ranges = Ranges(sorted(set(self._group.values())))
-        last = graph.producers().get(graph.outputs[0])
-        self.logits = last.inputs[0] if last is not None and last.op == "Softmax" else graph.outputs[0]
+        self.logits = _logits(graph)
 
     def _add(self, node: Node, norm: BatchNorm | None) -> None:
         if node.op in CHANNEL_AXIS and node.op != "TransposeConv2D":
@@ -86,26 +85,36 @@ class Network(nn.Module):
 
         exact: in float64 and with the runtime's two roundings, without gradients: to predict what int8 gives.
         """
-        values = {self.graph.inputs[0]: self._quantized(self.graph.inputs[0], x)}
+        source = self.graph.inputs[0]
+        values = {source: self._quantized(source, x, exact)}
         if exact:
-            values = {name: value.double() for name, value in values.items()}
+            values[source] = values[source].double()
         for node in self.order:
-            y = self._run(node, values, exact)
-            values[node.outputs[0]] = y
+            values[node.outputs[0]] = self._run(node, values, exact)
         return [values[name] for name in fetch]
+
+    def scores(self, x: torch.Tensor) -> torch.Tensor:
+        """What softmax is taken of, or the output where there is none: (batch, classes)."""
+        return self(x, (self.logits,))[0].flatten(1)
+
+    def follow(self, batches: bool) -> None:
+        """Whether ranges and batch norms follow the batches, or ranges are learned and norms are frozen."""
+        self.ranges.followed = batches
+        for layer in self.weighted.values():
+            if layer.norm is not None:
+                layer.norm.frozen = not batches
 
     def _run(self, node: Node, values: dict[str, torch.Tensor], exact: bool) -> torch.Tensor:
         name, layer = node.outputs[0], self.layer(node)
         if layer is None:
             y = OPS[node.op](self.graph, node, self._operands(node, values))
-            return (
-                y if node.op in KEEP_GRID else self._quantized(name, y, on_codes=node.op == "AveragePool2D")
-            )
+            on_codes = exact and node.op == "AveragePool2D"
+            return y if node.op in KEEP_GRID else self._quantized(name, y, exact, on_codes)
         source = node.inputs[0]
         scale = self._quantization(source)[0] if source in self._group else None
         output_scale = self._quantization(name)[0] if exact and scale is not None else None
         y = layer(values[source], scale, self.arithmetic.per_channel, output_scale)
-        return self._quantized(name, y)
+        return self._quantized(name, y, exact)
 
     def _operands(self, node: Node, values: dict[str, torch.Tensor]) -> list[torch.Tensor]:
         """The inputs that are computed with; constants that the int8 op reads as int8 are rounded so."""
@@ -121,7 +130,7 @@ class Network(nn.Module):
                 found.append(torch.from_numpy(constant).to(next(iter(values.values())).dtype))
         return found
 
-    def _quantized(self, name: str, x: torch.Tensor, on_codes: bool = False) -> torch.Tensor:
+    def _quantized(self, name: str, x: torch.Tensor, exact: bool, on_codes: bool = False) -> torch.Tensor:
         """x rounded to the grid of tensor `name`; as it is where that stays float.
 
         on_codes: ties are away from the int8 code 0, not from the value 0, as in an average of codes.
@@ -133,9 +142,9 @@ class Network(nn.Module):
             self.ranges.observe(group, x)
         scale, zero_point = self._quantization(name)
         if on_codes:
-            offset = (zero_point * scale).to(x.dtype)
-            return fake_quantize(x + offset, scale, torch.zeros_like(zero_point)) - offset
-        return fake_quantize(x, scale, zero_point)
+            offset = zero_point.to(x.dtype) * scale.to(x.dtype)
+            return on_grid(x + offset, scale, torch.zeros_like(zero_point)) - offset
+        return on_grid(x, scale, zero_point) if exact else fake_quantize(x, scale, zero_point)
 
     def _quantization(self, name: str) -> tuple[torch.Tensor, torch.Tensor]:
         """float32 scale and zero point, each of shape ()."""
@@ -163,3 +172,12 @@ class Network(nn.Module):
     def learned_ranges(self) -> dict[str, Range]:
         """Of every activation that is quantized."""
         return {name: self.ranges.range(group) for name, group in self._group.items()}
+
+
+def _logits(graph: Graph) -> str:
+    """What the last softmax is taken of, its output reshaped or not; the output where there is none."""
+    writers = graph.producers()
+    node = writers.get(graph.outputs[0])
+    while node is not None and node.op in ("Reshape", "Squeeze"):
+        node = writers.get(node.inputs[0])
+    return node.inputs[0] if node is not None and node.op == "Softmax" else graph.outputs[0]

@@ -9,11 +9,13 @@ A BatchNorm node, or the arithmetic that a frozen TensorFlow graph has for it:
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from harness.graph import OPTIONAL, Graph, Node
+from harness.ops import run_reference
+from harness.passes.strip_unused_nodes import live_nodes
 from harness.quantize.weights import CHANNEL_AXIS
 
 FOLDED = {"rtol": 1e-3, "atol": 1e-6}  # how far folding in float32 and in float64 may be apart
@@ -56,12 +58,21 @@ def batch_norms(imported: Graph, optimized: Graph) -> dict[str, BatchNorm]:
     return found
 
 
+def _computed(graph: Graph, name: str) -> np.ndarray | None:
+    """A constant, or what is computed of constants alone, as weights in another layout are; else None."""
+    part = replace(graph, outputs=[name])
+    part.nodes = live_nodes(part)
+    if any(read in graph.inputs for node in part.nodes for read in node.inputs):
+        return None
+    return run_reference(part, {})[name]
+
+
 Writer = Callable[[str], Node | None]
 
 
 def _behind(graph: Graph, layer: Node, readers: dict[str, list[Node]], writer: Writer) -> BatchNorm | None:
     """The batch norm that alone reads a layer's output, with the layer's own weights."""
-    weights, bias = (graph.const(name) for name in (*layer.inputs, OPTIONAL)[1:3])
+    weights, bias = _computed(graph, layer.inputs[1]), graph.const((*layer.inputs, OPTIONAL)[2])
     x = layer.outputs[0]
     if weights is None or len(readers[x]) != 1 or layer.attrs.get("activation"):
         return None
