@@ -65,6 +65,8 @@ COLUMNS: tuple[Column, ...] = (
     *map(_fact, ("device", "arch", "cpu", "emulated", "core", "model", "variant", "arithmetic", "verdict")),
     Column("top1", lambda c: c.top1, "top-1", "share of samples whose best class is right",
            "{:.3f}".format, about="top-1"),
+    Column("top1_ci95_low", lambda c: c.top1_ci95 and c.top1_ci95[0]),
+    Column("top1_ci95_high", lambda c: c.top1_ci95 and c.top1_ci95[1]),
     Column("auc", lambda c: c.auc, "AUC", "area under the ROC curve of the anomaly scores", "{:.3f}".format),
     *map(_fact, ("top5", "samples")),
     Column("latency_median_ms", _latency(lambda x: x.median), "ms", "median of one inference on one core",

@@ -12,7 +12,7 @@ import numpy as np
 
 from harness import records
 from harness.errors import FormatError, UsageError, unknown_name
-from harness.results import VALID, Cell, EvaluationSet, Predictions, RunRecord
+from harness.results import COMPUTED, VALID, Cell, EvaluationSet, Predictions, RunRecord
 from harness.store import Store
 from harness.text import clean
 
@@ -141,8 +141,9 @@ def _from_file(path: Path) -> list[Measured]:
         entries = document["cells"]
         if document["schema"] != 1 or not isinstance(entries, list):
             raise KeyError
-        return [Measured(records.read(Cell, entry, f"cells[{i}]")) for i, entry in enumerate(entries)]
-    except (ValueError, TypeError, KeyError, RecursionError):
+        stored = [{name: entry[name] for name in entry if name not in COMPUTED} for entry in entries]
+        return [Measured(records.read(Cell, entry, f"cells[{i}]")) for i, entry in enumerate(stored)]
+    except (ValueError, TypeError, LookupError, RecursionError):
         raise FormatError(f"{path}: not written by 'bench run --format json'") from None
     except FormatError as error:
         raise FormatError(f"{path}: {clean(str(error))}") from None

@@ -16,8 +16,10 @@ import numpy as np
 
 from devices import DeviceInfo
 from harness.runner_events import NodeTime
+from harness.stats import wilson_interval
 
 VALID, INVALID, FAILED = "valid", "invalid", "failed"
+COMPUTED = ("top1_ci95",)  # properties of a cell that `--format json` has among its fields
 
 
 @dataclass(frozen=True)
@@ -154,9 +156,16 @@ class Cell:
     energy_mj: float | None = None
     model_sha256: str | None = None
 
+    @property
+    def top1_ci95(self) -> tuple[float, float] | None:
+        """What the samples say of all that could have been drawn: top-1's 95 % Wilson interval."""
+        if self.top1 is None or not self.samples:
+            return None
+        return wilson_interval(round(self.top1 * self.samples), self.samples)
+
     def as_json(self) -> dict:
-        """Plain dicts, lists and numbers, ready for json.dumps."""
-        return json.loads(json.dumps(asdict(self)))
+        """Plain dicts, lists and numbers, ready for json.dumps; with what is computed from them last."""
+        return json.loads(json.dumps(asdict(self) | {name: getattr(self, name) for name in COMPUTED}))
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,6 @@ import numpy as np
 from harness.history import change_points, noise_floor, series
 from harness.report.html_cells import Entry, dataset_of, shown
 from harness.results import FAILED, VALID, Cell
-from harness.stats import wilson_interval
 from harness.store import Store
 
 CLOCK = "median latency, ms"
@@ -71,9 +70,9 @@ def tradeoffs(entries: Sequence[Entry], store: Store) -> list[dict]:
 def _tradeoff_point(entry: Entry) -> dict | None:
     """Cost as x, top-1 as y, each with the ends of its 95 % interval; None where one was not measured."""
     cell, spent = entry.cell, cost(entry.cell)
-    if spent is None or cell.top1 is None or not cell.samples:
+    if spent is None or cell.top1_ci95 is None:
         return None
-    low, high = wilson_interval(round(cell.top1 * cell.samples), cell.samples)
+    low, high = cell.top1_ci95
     x = dict(zip(("x", "x_low", "x_high"), spent, strict=True))
     return _named(entry) | x | {"y": cell.top1, "y_low": low, "y_high": high}
 

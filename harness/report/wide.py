@@ -107,6 +107,8 @@ def _belongs(warning: str, column: Column) -> bool:
 def legend(cells: Sequence[Cell], columns: Sequence[Column], marks: Marks) -> list[str]:
     """What the columns and the marks mean."""
     lines = ["; ".join(f"{c.header}: {c.meaning}" for c in columns) + "."]
+    if certainty := _certainty(cells):
+        lines.append(f"top-1 {certainty} (95 % interval).")
     if any(cell.emulated for cell in cells):
         lines.append(
             f"{marks.emulated} emulated: milliseconds in parentheses are the emulator's and compare with "
@@ -115,6 +117,16 @@ def legend(cells: Sequence[Cell], columns: Sequence[Column], marks: Marks) -> li
     if any(cell.verdict == INVALID for cell in cells):
         lines.append("! invalid: measured, but not to be trusted.")
     return lines
+
+
+def _certainty(cells: Sequence[Cell]) -> str:
+    """`of 400 samples: ±0.049`: half of the widest interval of each number of samples."""
+    widest: dict[int, float] = {}
+    for cell in cells:
+        if cell.top1_ci95 is not None:
+            low, high = cell.top1_ci95
+            widest[cell.samples] = max(widest.get(cell.samples, 0), (high - low) / 2)
+    return ", ".join(f"of {count} samples: ±{half:.3f}" for count, half in sorted(widest.items()))
 
 
 @dataclass

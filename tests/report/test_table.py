@@ -68,6 +68,7 @@ pi4     resnet_v2_101         0.770   0.768         —  3973    2868         �
 
 top-1: share of samples whose best class is right; ms: median of one inference on one core; MB: model file,
   millions of bytes.
+top-1 of 500 samples: ±0.041 (95 % interval).
 """,
     )
 
@@ -89,6 +90,7 @@ qemu†   solar_cells  0.350  0.0980    0.0951   36.9!¹  failed²      12.3
 top-1: share of samples whose best class is right; ms: median of one inference
   on one core; MB: model file, millions of bytes; M instr: millions of
   instructions in one inference.
+top-1 of 500 samples: ±0.035 (95 % interval).
 † emulated: milliseconds in parentheses are the emulator's and compare with
   nothing; instructions and accuracy are exact.
 ! invalid: measured, but not to be trusted.
@@ -113,6 +115,7 @@ pi4     mobilenet_v1_1.0_224  0.709  180¹       360    0.250  16.9    15.0    2
 top-1: share of samples whose best class is right; ms: median of one inference on one core; first ms: the
   first inference of a process; load ms: from opening the model file to ready; MB: model file, millions of
   bytes; MB zip: the file in zlib; MB RAM: most that the process took.
+top-1 of 500 samples: ±0.040 (95 % interval).
 ¹ unstable: a; b
 """,
     )
@@ -159,6 +162,7 @@ def test_markdown():
 | qemu†    | solar_cells |     0.850!¹ |        failed² |           0.800³ | (1.23)!¹ |     failed² |       (0.500) |    0.350 |      0.0980 |        0.0951 |        36.9!¹ |          failed² |               12.3 |
 
 - top-1: share of samples whose best class is right; ms: median of one inference on one core; MB: model file, millions of bytes; M instr: millions of instructions in one inference.
+- top-1 of 500 samples: ±0.035 (95 % interval).
 - † emulated: milliseconds in parentheses are the emulator's and compare with nothing; instructions and accuracy are exact.
 - ! invalid: measured, but not to be trusted.
 - ¹ invalid: the governor changed (governor a -&#62; b)
@@ -180,7 +184,8 @@ def test_latex():
 \hline
 \end{tabular}
 \par\footnotesize
-top-1: share of samples whose best class is right; ms: median of one inference on one core; MB: model file, millions of bytes.
+top-1: share of samples whose best class is right; ms: median of one inference on one core; MB: model file, millions of bytes. \\
+top-1 of 500 samples: ±0.041 (95 % interval).
 """,
     )
 
@@ -214,6 +219,15 @@ def test_csv_has_a_line_per_cell_and_every_column():
     assert failed["latency_median_ms"] == failed["top1"] == failed["instructions"] == ""
 
 
+def test_certainty_of_an_accuracy_depends_on_the_number_of_samples():
+    few, many = (replace(cell, samples=n) for cell, n in zip(pixel_like()[:2], (50, 50_000), strict=True))
+    line = "top-1 of 50 samples: ±0.123, of 50000 samples: ±0.004 (95 % interval)."
+    assert line in render([few, many], RUN).splitlines()
+    row = next(csv.DictReader(io.StringIO(render([few], RUN, "csv"))))
+    assert [row["top1_ci95_low"][:5], row["top1_ci95_high"][:5]] == ["0.562", "0.808"]
+    assert "interval" not in render([replace(few, top1=None, samples=None)], RUN)
+
+
 def test_json_document():
     document = json.loads(render(emulated()[:1], RUN, "json"))
     assert document == {
@@ -230,7 +244,7 @@ def test_json_document():
                 "dataset_sha256": None,
             "size_bytes": 350_000, "size_compressed_bytes": None, "ota_delta_bytes": None,
                 "peak_memory_bytes": None, "planned_memory_bytes": None, "energy_mj": None,
-            "model_sha256": None,
+            "model_sha256": None, "top1_ci95": [pytest.approx(0.8160, abs=1e-4), pytest.approx(0.8786, abs=1e-4)],
         }],
     }  # fmt: skip
 
