@@ -19,7 +19,10 @@ from models.architectures.builder import Weights
 
 SEED = 0
 VALUES = 1 << 17  # of the random inputs together: some images, or hundreds of small inputs
-LOGITS_DEVIATION = 3.0
+LOGITS_DEVIATION = 2.0
+# Norms shift their unit signals so far up that activations cut little off: else a hundred random layers make
+# a rounding error of int8 as large as the signal (B. Poole et al., "Exponential expressivity", 2016).
+USUAL = {"gamma": 1.0, "beta": 2.0, "moving_variance": 1.0}
 BLOCK = 8  # pixels of one colour in a random image, so that convolutions have something to find
 _RANGES = {"uint8": (0.0, 255.0), "int8": (-128.0, 127.0), "float32": (-1.0, 1.0)}  # of what samples store
 
@@ -69,9 +72,7 @@ def _drawn() -> Weights:
         if part in ("weights", "depthwise_weights"):
             inputs = math.prod(shape[1:3] if part == "depthwise_weights" else shape[1:])
             return values * np.float32(math.sqrt(2 / inputs))
-        if part in ("gamma", "moving_variance"):
-            return 1 + np.float32(0.1) * np.tanh(values)
-        return np.float32(0.1) * values
+        return np.float32(USUAL.get(part, 0.0)) + np.float32(0.1) * np.tanh(values)
 
     return weights
 
