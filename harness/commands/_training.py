@@ -30,7 +30,7 @@ NO_ALTERATIONS = ("none",)
 def train(arguments: Namespace) -> int:
     """Opens, changes, trains and writes a network, and prints what became of it."""
     began = time.monotonic()
-    settings, arithmetic = _settings(arguments), Arithmetic(quantized=not arguments.float)
+    settings, arithmetic = _settings(arguments), Arithmetic(not arguments.float, not arguments.per_tensor)
     with ProgressLine(arguments.quiet) as progress, tempfile.TemporaryDirectory() as work:
         source, norms = _open(arguments, progress)
         graph = source.trial_graph
@@ -42,8 +42,10 @@ def train(arguments: Namespace) -> int:
         trained = train_graph(
             graph, source.trial_graph, dataset, settings, arithmetic, Path(work), progress, norms, checkpoint
         )
-    written = exporters.save(trained.graph if arguments.float else trained.quantized(), arguments.out)
-    print(_table(trained, arithmetic, labelled=settings.labels))
+    network = trained.network
+    graph = network.int8_graph() if arithmetic.quantized else network.float_graph()
+    written = exporters.save(graph, arguments.out)
+    print(_table(trained, labelled=settings.labels))
     print(f"\n{_course(trained, time.monotonic() - began)}")
     print(f"wrote {arguments.out}: {written / 1e6:.2f} MB")
     return 0
@@ -87,9 +89,9 @@ def _open(arguments: Namespace, progress: ProgressLine) -> tuple[Source, dict[st
     return source, norms
 
 
-def _table(trained: Trained, arithmetic: Arithmetic, labelled: bool) -> str:
+def _table(trained: Trained, labelled: bool) -> str:
     """Both networks on the validation part; without labels there is no top-1."""
-    what = "int8, trained" if arithmetic.quantized else "f32, trained"
+    what = "int8, trained" if trained.network.arithmetic.quantized else "f32, trained"
     rows = [("f32", trained.teacher), (what, trained.student)]
     top1 = [[f"{score.top1:.3f}"] if labelled else [] for _, score in rows]
     return tabulate(

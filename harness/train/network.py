@@ -18,6 +18,7 @@ from torch import nn
 from harness.errors import FormatError
 from harness.graph import OPTIONAL, Graph, Node
 from harness.ops import unsupported
+from harness.quantize import int8
 from harness.quantize.calibrate import Range, activation_quantization
 from harness.quantize.int8 import FIXED_OUTPUTS, MOVING, OPERANDS, convertible, groups
 from harness.quantize.weights import CHANNEL_AXIS
@@ -169,9 +170,11 @@ class Network(nn.Module):
         graph.drop_unused_tensors()
         return graph.verify()
 
-    def learned_ranges(self) -> dict[str, Range]:
-        """Of every activation that is quantized."""
-        return {name: self.ranges.range(group) for name, group in self._group.items()}
+    def int8_graph(self) -> Graph:
+        """The graph that computes in the runtime what is simulated here."""
+        ranges = {name: self.ranges.range(group) for name, group in self._group.items()}
+        choices = int8.Choices(one_scale=not self.arithmetic.per_channel)
+        return int8.quantize(self.float_graph(), ranges, choices=choices)
 
 
 def _logits(graph: Graph) -> str:

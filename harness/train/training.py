@@ -32,20 +32,12 @@ class Score:
 
 @dataclass(frozen=True)
 class Trained:
-    """graph: float, with the trained weights. ranges: of all activations; none where it was trained in float.
+    """teacher, student: the float network's score and the trained one's, for int8 as it is simulated."""
 
-    teacher, student: the float network's score and the trained one's; that of an int8 network is simulated.
-    """
-
-    graph: Graph
-    ranges: dict[str, Range]
+    network: Network
     fitted: Fitted
     teacher: Score
     student: Score
-
-    def quantized(self) -> Graph:
-        """The int8 graph that computes what was trained."""
-        return int8.quantize(self.graph, self.ranges)
 
 
 def train(
@@ -82,8 +74,7 @@ def train(
     known = predictions(model, validation)
     found = predictions(network, validation)
     return Trained(
-        network.float_graph(),
-        network.learned_ranges(),
+        network,
         fitted,
         _score(known, known, validation.labels),
         _score(found, known, validation.labels),

@@ -7,7 +7,6 @@ torch = pytest.importorskip("torch", reason="needs the extra 'train'")
 
 from harness.errors import FormatError  # noqa: E402
 from harness.ops import run_reference  # noqa: E402
-from harness.quantize import int8  # noqa: E402
 from harness.train.network import Arithmetic, Network  # noqa: E402
 from tests.support import runner  # noqa: E402
 from tests.support.float_networks import convolutions  # noqa: E402
@@ -63,10 +62,11 @@ def observed(graph, arithmetic) -> Network:
     return network.eval()
 
 
+@pytest.mark.parametrize("arithmetic", [INT8, PER_TENSOR])
 @pytest.mark.parametrize("make", [small_network, convolutions])
-def test_int8_network_is_the_runtime_to_the_byte(make, tmp_path):
-    network = observed(make(), INT8)
-    quantized = int8.quantize(network.float_graph(), network.learned_ranges())
+def test_int8_network_is_the_runtime_to_the_byte(make, arithmetic, tmp_path):
+    network = observed(make(), arithmetic)
+    quantized = network.int8_graph()
     source, target = (quantized.tensors[n[0]] for n in (quantized.inputs, quantized.outputs))
     x = batch(network.graph, 4, seed=1)
     with torch.no_grad():
@@ -80,7 +80,7 @@ def test_int8_network_is_the_runtime_to_the_byte(make, tmp_path):
 def test_other_ops_are_within_a_step_of_the_runtime(tmp_path):
     """Fixed-point sums, products and curves round in places of their own."""
     network = observed(mixed(), INT8)
-    quantized = int8.quantize(network.float_graph(), network.learned_ranges())
+    quantized = network.int8_graph()
     source, target = (quantized.tensors[n[0]] for n in (quantized.inputs, quantized.outputs))
     x = batch(network.graph, 8, seed=1)
     with torch.no_grad():
