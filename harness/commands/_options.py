@@ -70,7 +70,9 @@ def add_model(parser: argparse.ArgumentParser, *, several: bool = False, trained
         help="folder with labels.csv or one folder per class; a recipe may have one",
     )
     parser.add_argument(
-        "--calibration", metavar="DIR", help="images to calibrate on (default: a part of the data set)"
+        "--calibration",
+        metavar="DIR",
+        help="images to calibrate, or train, on (default: a part of the data set)",
     )
 
 

@@ -14,7 +14,7 @@ TRAINED = (*QUANTIZED, ".onnx", ".pb")
 
 
 def add(parser: ArgumentParser) -> None:
-    add_model(parser)
+    add_model(parser, trained=False)
     parser.add_argument(
         "--labels", action="store_true", help="learn the labels; they are not read without this option"
     )
