@@ -43,7 +43,10 @@ def add(parser: ArgumentParser) -> None:
 
 
 def run(arguments: Namespace) -> int:
-    calls = ptq.parse(arguments.ptq or ptq.DEFAULT)
+    steps = ptq.DEFAULT if arguments.ptq is None else arguments.ptq
+    calls = ptq.parse(steps)
+    if arguments.format == "json" and not arguments.explain:
+        raise UsageError("--format json goes with --explain")
     if arguments.out is not None:
         exporters.check_suffix(arguments.out)
     source = open_source(arguments.model, arguments.weights, arguments.preprocess)
@@ -58,7 +61,7 @@ def run(arguments: Namespace) -> int:
     if arguments.explain:
         print(render(layers, exact, arguments.format))
     told = sys.stderr if arguments.format == "json" else sys.stdout
-    print(_summary(arguments.ptq or ptq.DEFAULT, exact, found, decibels), file=told)
+    print(_summary(steps, exact, found, decibels), file=told)
     if arguments.out is not None:
         print(f"wrote {arguments.out}: {written / 1e6:.2f} MB", file=told)
     return 0
