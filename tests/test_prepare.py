@@ -146,3 +146,13 @@ def test_two_models_of_one_run_do_not_share_their_calibration(channels_first, im
     alone = prepare(channels_first, ["int8"], images, None, tmp_path / "alone", silent)
     hashes = [next(iter(made.variants.values())).model_sha256 for made in (*together, alone)]
     assert hashes[2] == hashes[3] != hashes[1]
+
+
+def test_steps_of_quantization_are_part_of_what_a_kept_file_is_known_by(images, tmp_path):
+    source = Source("small", small_network(), parse_preprocess("mean=127.5,std=127.5"))
+    hashes = []
+    for steps in (None, "observe(method=min_max)", "one_scale", None):
+        made = prepare(source, ["int8"], images, None, tmp_path, silent, steps=steps)
+        hashes += [variant.model_sha256 for variant in made.variants.values()]
+    assert hashes[0] == hashes[3]
+    assert len(set(hashes)) == 3

@@ -108,3 +108,20 @@ def test_weights_stored_as_int8_make_every_variant(learned):
     for name, kind in MADE.items():
         graph = kind.make(small, learned)
         assert ("Dequantize" in {node.op for node in graph.nodes}) == name.startswith("int8-stage"), name
+
+
+def test_other_steps_make_other_int8_files_and_leave_the_baseline_alone(learned):
+    source = Source("m", small_network())
+    kinds = kinds_of(source, ["f32", "int8", "int8-per-tensor"], "round")
+    assert [kind.steps for kind in kinds.values()] == [None, "round", "one_scale"]
+    usual, other = (k["int8"].make(source.graph, learned) for k in (VARIANTS, kinds))
+    weights = [graph.const(graph.nodes[0].inputs[1]) for graph in (usual, other)]
+    assert not np.array_equal(*weights)
+
+
+def test_steps_without_a_variant_that_takes_them_are_refused():
+    source = Source("m", small_network())
+    with pytest.raises(UsageError, match="--ptq goes with a variant that is quantized after training"):
+        kinds_of(source, ["f32", "hybrid", "int8-per-tensor"], "equalize")
+    with pytest.raises(UsageError, match="unknown quantization step 'equalice'"):
+        kinds_of(source, None, "equalice")
