@@ -58,6 +58,11 @@ def get(url: str, to: Path, size: int | None, progress: Progress) -> None:
         time.sleep(PAUSES_S[failures - 1])
 
 
+def file_name(url: str) -> str:
+    """The last part of its path."""
+    return url.partition("?")[0].rpartition("/")[2]
+
+
 def _reason(error: Exception) -> str:
     if isinstance(error, requests.exceptions.ProxyError):
         return "the proxy cannot be reached or refuses"
@@ -82,7 +87,7 @@ class _Transfer:
 
     @property
     def name(self) -> str:
-        return self.url.rpartition("/")[2]
+        return file_name(self.url)
 
     @property
     def _version_file(self) -> Path:

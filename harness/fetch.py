@@ -20,7 +20,7 @@ from pathlib import Path
 
 import models
 from harness import cache, download, unpack
-from harness.download import Progress
+from harness.download import Progress, file_name
 from harness.errors import FormatError, UsageError
 from harness.files import replacing
 from models import Download
@@ -74,11 +74,7 @@ def find(wanted: Download, given: Path) -> Path | None:
 def file_names(wanted: Download) -> list[str]:
     """What the wanted file, or the archive with it, is called."""
     member = Path(wanted.member)
-    return list(dict.fromkeys(name for name in (_name(wanted.url), wanted.member, member.name) if name))
-
-
-def _name(url: str) -> str:
-    return url.partition("?")[0].rpartition("/")[2]
+    return list(dict.fromkeys(name for name in (file_name(wanted.url), wanted.member, member.name) if name))
 
 
 def _what_to_do(wanted: Download) -> str:
@@ -86,7 +82,7 @@ def _what_to_do(wanted: Download) -> str:
     recipes = map(models.load, models.names())
     of = [recipe.name for recipe in recipes if wanted in (recipe.fetched, recipe.qat)]
     name = of[0] if of else "NAME"
-    return f"get it elsewhere, then: bench models fetch {name} --from {_name(wanted.url)}"
+    return f"get it elsewhere, then: bench models fetch {name} --from {file_name(wanted.url)}"
 
 
 @dataclass(frozen=True)
@@ -97,7 +93,7 @@ class _Shelf:
 
     @property
     def name(self) -> str:
-        return f"{_name(self.wanted.url)}-{hashlib.sha256(self.wanted.url.encode()).hexdigest()[:8]}"
+        return f"{file_name(self.wanted.url)}-{hashlib.sha256(self.wanted.url.encode()).hexdigest()[:8]}"
 
     @property
     def folder(self) -> Path:
@@ -105,7 +101,7 @@ class _Shelf:
 
     @property
     def file(self) -> Path:
-        return self.folder / (self.wanted.member or _name(self.wanted.url))
+        return self.folder / (self.wanted.member or file_name(self.wanted.url))
 
     @property
     def part(self) -> Path:
@@ -124,7 +120,7 @@ class _Shelf:
                 try:
                     fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 except BlockingIOError:
-                    progress(f"waiting for another process that fetches {_name(self.wanted.url)}", 0, 0)
+                    progress(f"waiting for another process that fetches {file_name(self.wanted.url)}", 0, 0)
                     fcntl.flock(lock, fcntl.LOCK_EX)
                 yield
         except OSError as error:
@@ -138,11 +134,11 @@ class _Shelf:
         digests = self._recorded()
         with replacing(self.file) as temporary:
             if packed:
-                digests |= self._verified(found, _name(self.wanted.url), origin)
+                digests |= self._verified(found, file_name(self.wanted.url), origin)
                 unpack.extract(found, self.wanted.member, temporary)
             else:
                 shutil.copyfile(found, temporary)
-            digests |= self._verified(temporary, self.wanted.member or _name(self.wanted.url), origin)
+            digests |= self._verified(temporary, self.wanted.member or file_name(self.wanted.url), origin)
         lines = (f"{digest}  {name}\n" for name, digest in digests.items())
         with replacing(self.record) as temporary:
             temporary.write_text("".join(lines))
@@ -150,7 +146,7 @@ class _Shelf:
     def verify_kept(self) -> None:
         """Raises FormatError where the file is not what was put into its place."""
         try:
-            self._verified(self.file, self.wanted.member or _name(self.wanted.url), str(self.file))
+            self._verified(self.file, self.wanted.member or file_name(self.wanted.url), str(self.file))
         except FormatError as error:
             raise FormatError(
                 f"{self.file}: was changed after it was fetched; remove it: rm '{self.file}'"
@@ -161,7 +157,7 @@ class _Shelf:
         size, published = self.wanted.size, self.wanted.sha256
         with file.open("rb") as stream:
             digest = hashlib.file_digest(stream, "sha256").hexdigest()
-        if name == _name(self.wanted.url):
+        if name == file_name(self.wanted.url):
             if size is not None and file.stat().st_size != size:
                 raise FormatError(f"{origin}: has {file.stat().st_size} bytes, but {name} has {size}")
             if published is not None and digest != published:

@@ -22,7 +22,7 @@ from harness.sample_folder import TABLE, class_folders, inside
 from models.data import Sample
 
 IMAGE = re.compile(r"ILSVRC2012_val_(\d{8})\.jpe?g", re.IGNORECASE)
-SYNSETS = tuple((models.FOLDER / "imagenet_synsets.txt").read_text(encoding="utf-8").split())
+SYNSETS = tuple(Path(models.__file__).with_name("imagenet_synsets.txt").read_text(encoding="utf-8").split())
 INDEX = {synset: index for index, synset in enumerate(SYNSETS)}
 OFFSETS = {
     None: 0,

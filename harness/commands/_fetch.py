@@ -40,6 +40,11 @@ def state(published: Download | None) -> str:
     return "published" if fetch.cached(published) is None else "fetched"
 
 
+def place(published: Download | None) -> str:
+    """Where the weights are: their file in the cache, else their URL."""
+    return "" if published is None else str(fetch.cached(published) or published.url)
+
+
 def _fetch(arguments: Namespace) -> int:
     recipes = [models.load(name) for name in arguments.names]
     rows = []

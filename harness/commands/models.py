@@ -7,7 +7,7 @@ from argparse import ArgumentParser, Namespace
 from tabulate import tabulate
 
 import models
-from harness.commands._fetch import add_fetch, state
+from harness.commands._fetch import add_fetch, place, state
 from models import Preprocess
 
 
@@ -47,7 +47,9 @@ def _show(arguments: Namespace) -> int:
         "what it is": recipe.description,
         "input": " × ".join(map(str, recipe.input_shape)),
         "classes": len(recipe.labels) or "",
-        "weights": "included" if recipe.build else f"--weights FILE: {recipe.weights_help}",
+        "weights": "included" if recipe.build else place(recipe.fetched),
+        "QAT weights": place(recipe.qat),
+        "--weights FILE": recipe.weights_help,
         "data set": recipe.dataset or "none: give --dataset",
         "preprocessing": _preprocessing(recipe.preprocess),
         "licence": recipe.licence,

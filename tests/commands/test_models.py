@@ -67,6 +67,14 @@ def test_float_and_qat_weights_are_fetched_and_listed(site, bench):
     assert states(bench)["made-up"] == ("fetched", "fetched")
 
 
+def test_what_a_recipe_says_of_its_weights(site, bench):
+    _, lines, _ = bench("models", "show", "made-up")
+    assert f"weights        {site.url}/float.tflite" in lines
+    bench("models", "fetch", "made-up", "--qat")
+    _, lines, _ = bench("models", "show", "made-up")
+    assert any(line.startswith("QAT weights    /") and line.endswith("/qat.tflite") for line in lines)
+
+
 def test_qat_weights_alone(site, bench):
     assert bench("models", "fetch", "made-up", "--qat", "--quiet")[0::2] == (0, "")
     assert states(bench)["made-up"] == ("published", "fetched")
