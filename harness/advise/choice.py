@@ -3,7 +3,7 @@
 1. What fails a constraint is out, and so is what was not measured validly.
 2. Post-training quantization first: a network trained with quantization stands in line only where
    post-training int8 fails a constraint, or where the hardware is fixed-point only; there it comes first,
-   unless post-training int8 is significantly more accurate.
+   unless post-training int8 has more samples right.
 3. Of the rest the cheapest; of those that no measurement tells from the cheapest, the smallest file.
 """
 
@@ -118,9 +118,9 @@ def _in_line(pool: list[Candidate], fixed_point: bool) -> list[Candidate]:
 
 
 def more_accurate(candidate: Candidate, other: Candidate) -> bool:
-    """Whether the paired predictions show it."""
+    """On the samples that both have seen."""
     found = paired_accuracy(candidate.trial, other.trial)
-    return found is not None and found.drop < 0 and found.p < ALPHA
+    return found is not None and found.drop < 0
 
 
 def no_dearer(candidate: Candidate, cheapest: Candidate) -> bool:

@@ -11,7 +11,12 @@ from harness.advise.slow_layers import slow_layers
 from harness.columns import significant
 from harness.text import clean
 
-UNITS = {"max_drop": "points of drop", "budget_ms": "ms", "max_mb": "MB", "fixed_point": "layers in float"}
+MISSED = {
+    "max_drop": "loses {value} points, {excess} more than {limit:g}",
+    "budget_ms": "takes {value} ms, {excess} more than {limit:g}",
+    "max_mb": "has {value} MB, {excess} more than {limit:g}",
+    "fixed_point": "computes {value} of its layers in float",
+}
 # What would run int8 faster than the instruction set whose kernels ran.
 MISSING_INSTRUCTIONS = {
     ("aarch64", "neon"): "this core has no dot-product instructions, so int8 multiplies at NEON's rate: "
@@ -39,7 +44,7 @@ def of_choice(chosen: Candidate, candidates: Candidates, constraints: Constraint
     yield from _rivals(chosen, candidates, constraints)
     yield from _layers(chosen)
     yield from _processor(chosen, candidates)
-    yield from _training(candidates, constraints)
+    yield from _training(chosen, candidates, constraints)
 
 
 def of_failure(
@@ -53,11 +58,11 @@ def of_failure(
     if not failed:
         yield Reason("cost", "no variant that meets the constraints has a cost to rank it by")
     for check in failed:
-        yield Reason(check.constraint, f"{nearest.name} misses {_missed(check)}")
+        yield Reason(check.constraint, f"{nearest.name} {_missed(check)}")
         yield from _help(check, nearest)
     yield from _layers(nearest)
     yield from _processor(nearest, candidates)
-    yield from _training(candidates, constraints)
+    yield from _training(None, candidates, constraints)
 
 
 def _accuracy(chosen: Candidate) -> Iterator[Reason]:
@@ -121,7 +126,7 @@ def _rivals(chosen: Candidate, candidates: Candidates, constraints: Constraints)
             continue
         failed = [check for check in checks(other, constraints) if not check.met]
         if failed:
-            yield Reason("rival", f"{other.name} is out: it misses {' and '.join(map(_missed, failed))}")
+            yield Reason("rival", f"{other.name} is out: it {' and '.join(map(_missed, failed))}")
         elif other.trained and not chosen.trained:
             yield Reason("rival", f"{other.name} would do too: post-training quantization comes first")
         elif chosen.trained and other.cell.arithmetic == POST_TRAINING:
@@ -136,10 +141,12 @@ def _beside(trained: Candidate, other: Candidate) -> str:
 
 
 def _missed(check: Check) -> str:
-    limit, unit = f"{check.limit:g}", UNITS[check.constraint]
     if check.value is None:
-        return f"{limit} {unit}: not measured"
-    return f"{limit} {unit} by {significant(check.excess)}: {significant(check.value)}"
+        return f"was not measured for {check.constraint.replace('_', '-')}"
+    shown = str if check.constraint == "fixed_point" else significant
+    return MISSED[check.constraint].format(
+        value=shown(check.value), excess=shown(check.excess), limit=check.limit
+    )
 
 
 def _help(check: Check, nearest: Candidate) -> Iterator[Reason]:
@@ -174,31 +181,33 @@ def _processor(chosen: Candidate, candidates: Candidates) -> Iterator[Reason]:
         yield Reason("processor", f"{chosen.cell.cpu}: {found}")
 
 
-def _training(candidates: Candidates, constraints: Constraints) -> Iterator[Reason]:
-    """Whether quantization-aware training pays."""
+def _training(chosen: Candidate | None, candidates: Candidates, constraints: Constraints) -> Iterator[Reason]:
+    """Whether quantization-aware training pays; nobody knows where post-training int8 was not measured."""
     plain = [c for c in candidates if c.valid and c.cell.arithmetic == POST_TRAINING]
     plain.sort(key=lambda c: -(c.cell.top1 or 0.0))
     trained = [c for c in candidates if c.valid and c.trained]
     if not plain:
         return
     good = next((c for c in plain if meets(c, constraints)), None)
-    if good is not None and not constraints.fixed_point:
+    if chosen is not None and chosen.trained:
+        why = f"{plain[0].name}, which was not trained, misses a target that {chosen.name} meets"
+        if good is not None:
+            why = f"fixed-point hardware has no float to fall back on, and {good.name} is not more accurate"
+        yield Reason("training", f"training pays: {why}")
+    elif good is not None:
         yield Reason("training", f"training would not pay: post-training {good.name} meets every target")
-    elif any(meets(c, constraints) for c in trained):
-        text = "training pays: " + (
-            "fixed-point hardware has nothing else to fall back on"
-            if good is not None
-            else f"post-training {plain[0].name} misses a target that the trained network meets"
-        )
-        yield Reason("training", text)
-    elif good is None:
+    else:
         yield Reason("training", _untrained(plain[0], trained, constraints))
 
 
 def _untrained(plain: Candidate, trained: Candidates, constraints: Constraints) -> str:
     failed = {check.constraint for check in checks(plain, constraints) if not check.met}
     if trained:
-        return f"training does not help here: {trained[0].name} misses a target as well"
+        met = any(meets(c, constraints) for c in trained)
+        return (
+            f"training {'helps, but costs more here' if met else 'does not help here'}: {trained[0].name}"
+            + (" meets every target" if met else " misses a target as well")
+        )
     if failed <= {"max_drop"}:
         return (
             f"training may pay: {plain.name} fails by accuracy alone, and what it costs stays the same; "

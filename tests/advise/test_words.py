@@ -34,20 +34,19 @@ def test_costs_are_times_with_an_interval_or_instructions():
 
 
 def test_what_missing_a_constraint_means_is_said_in_its_unit():
-    assert said("budget_ms", made("int8"), budget_ms=3) == "int8 misses 3 ms by 1.00: 4.00"
+    assert said("budget_ms", made("int8"), budget_ms=3) == "int8 takes 4.00 ms, 1.00 more than 3"
     assert "pruning" in said("help", made("int8"), budget_ms=3)
-    assert said("max_mb", made("int8"), max_mb=0.75) == "int8 misses 0.75 MB by 0.250: 1.00"
+    assert said("max_mb", made("int8"), max_mb=0.75) == "int8 has 1.00 MB, 0.250 more than 0.75"
+    assert said("rival", made("hybrid"), made("int8"), fixed_point=True).count("of its layers in float") == 2
 
 
 def test_whether_training_pays():
     assert "would not pay" in said("training", made("int8"))
     assert "may pay" in said("training", made("int8", wrong=150))
-    assert "misses a target that the trained network meets" in said(
-        "training", made("int8", wrong=150), made("qat")
-    )
+    assert "misses a target that qat meets" in said("training", made("int8", wrong=150), made("qat"))
     assert "does not help" in said("training", made("int8", wrong=150), made("qat", wrong=150))
     assert "would not help" in said("training", made("int8"), budget_ms=1)
-    assert "nothing else to fall back on" in said("training", made("int8"), made("qat"), fixed_point=True)
+    assert "no float to fall back on" in said("training", made("int8"), made("qat"), fixed_point=True)
     assert said("training", made("hybrid")) == "", "nobody knows without post-training int8"
 
 
