@@ -28,12 +28,15 @@ TARGETS = {
     "x86_64": "x86_64-linux-musl",
 }
 # No contraction: a fused multiply-add rounds once where the specification rounds twice.
+# No unwind tables: nothing unwinds, and they would be a tenth of the binary.
 # No sanitizer: zig's default for C traps on undefined behaviour and costs speed; tests turn it on.
 FLAGS = [
     "-O3",
     "-std=c11",
     "-ffp-contract=off",
     "-fno-sanitize=undefined",
+    "-fno-unwind-tables",
+    "-fno-asynchronous-unwind-tables",
     "-Wall",
     "-Wextra",
     "-Werror",

@@ -1,5 +1,4 @@
-"""3×3 convolutions by minimal filtering: the bytes of the reference loops, at edges and at the largest
-sums."""
+"""3×3 convolutions by minimal filtering: the bytes of the reference loops, also of the largest sums."""
 
 from __future__ import annotations
 

@@ -35,6 +35,7 @@ typedef struct qb_tile_s8 {
     size_t taps, depth;          /* depth: bytes under each pointer; none past them is read */
     const int8_t *const *inputs; /* [taps][mr], for `pack`; past `rows` the last row stands again */
     const int8_t *weights;       /* packed */
+    const int16_t *wide;         /* the columns' from first_column on, where `widen` was called; else NULL */
     qb_channels channels;        /* by column */
     bool rows_start;             /* whether any row_start is not 0 */
     const int32_t *row_start;    /* [mr]: added to the column's start: −zero · Σ x, where weights have a zero point */
@@ -64,6 +65,8 @@ typedef struct qb_gemm_s8 {
     size_t unit;   /* and the values of a row are rounded up to a multiple of this in the workspace; 0: are not */
     bool full_range;      /* a weight may be -128 */
     uint8_t input_offset; /* what the kernel adds to every input: `start` has its products taken off */
+    /* NULL, or: nr columns' packed weights to int16, once for many tiles. */
+    void (*widen)(const int8_t *weights, size_t count, int16_t *wide);
     void (*pack)(const qb_tile_s8 *tile); /* brings the rows under `inputs` to the workspace, in the kernel's own form */
     void (*tile)(const qb_tile_s8 *tile); /* the columns, from the workspace */
 } qb_gemm_s8;

@@ -7,14 +7,17 @@
 
 enum { QB_FINISH_COLUMNS = 16 };
 
-static inline void qb_finish_s8_avx2(const qb_tile_s8 *tile, size_t column, size_t width, const __m256i *sums)
+/* from_zero: a constant wherever this is inlined. */
+static inline __attribute__((always_inline)) void qb_finish_s8_avx2(const qb_tile_s8 *tile, size_t column, size_t width,
+                                                                    const __m256i *sums, const bool from_zero)
 {
     const qb_requant *q = &tile->channels.requant;
     const qb_requant_avx2 low = qb_requant_load_avx2(q, column), high = qb_requant_load_avx2(q, column + 8);
     int8_t *out = (int8_t *)tile->out + column;
     for (size_t r = 0; r < tile->rows; r++, sums += 2, out += tile->out_stride) {
-        const __m128i bytes =
-            qb_narrow_avx2(qb_multiply_avx2(sums[0], &low), qb_multiply_avx2(sums[1], &high), q);
+        const __m256i first = from_zero ? qb_multiply_from_zero_avx2(sums[0], &low) : qb_multiply_avx2(sums[0], &low);
+        const __m256i second = from_zero ? qb_multiply_from_zero_avx2(sums[1], &high) : qb_multiply_avx2(sums[1], &high);
+        const __m128i bytes = qb_narrow_avx2(first, second, q);
         if (width == QB_FINISH_COLUMNS) {
             _mm_storeu_si128((__m128i *)out, bytes);
         } else {
@@ -49,12 +52,15 @@ static inline void qb_finish_s32_avx2(const qb_tile_s8 *tile, size_t column, siz
 }
 
 /* At most sixteen columns from `column` on; sums is [rows][2]. */
-static inline void qb_finish_avx2(const qb_tile_s8 *tile, size_t column, const __m256i *sums)
+static __attribute__((noinline)) void qb_finish_avx2(const qb_tile_s8 *tile, size_t column, const __m256i *sums)
 {
     const size_t left = tile->end_column - column;
     const size_t width = left < QB_FINISH_COLUMNS ? left : QB_FINISH_COLUMNS;
     switch (tile->tail) {
-    case QB_TAIL_S8: qb_finish_s8_avx2(tile, column, width, sums); break;
+    case QB_TAIL_S8:
+        if (tile->channels.requant.from_zero) qb_finish_s8_avx2(tile, column, width, sums, true);
+        else qb_finish_s8_avx2(tile, column, width, sums, false);
+        break;
     case QB_TAIL_F32: qb_finish_f32_avx2(tile, column, width, sums); break;
     case QB_TAIL_S32: qb_finish_s32_avx2(tile, column, width, sums); break;
     }

@@ -8,6 +8,7 @@
 
 enum { GRANULE = 16, GATHER_BELOW = 16 }; /* int8 values in a vector register */
 enum { MAX_KR = 16 }; /* the largest kr of any kernel */
+enum { LEAST_WIDENED = 3 }; /* tiles */
 enum { PACKED_BYTES = 128 * 1024, MAX_TILES = 64 }; /* of a block of tiles */
 
 /* What prepare leaves: op->fast. Offsets are bytes into scratch. */
@@ -20,7 +21,7 @@ typedef struct packed_s8 {
     const int8_t *padding; /* int8: in_c times the input's zero point */
     int32_t weight_zero;   /* what the packed weights have as their zero point */
     size_t workspace_bytes; /* of a tile */
-    size_t records, pointers, gathered, workspace, sums, quant, row_start;
+    size_t records, pointers, gathered, workspace, sums, quant, row_start, wide;
 } packed_s8;
 
 /* Input values that the micro-kernel multiplies by one column's weights, zeros included. */
@@ -85,6 +86,12 @@ static size_t take(uint64_t *used, uint64_t bytes)
     return (size_t)start;
 }
 
+/* Whether weights are widened: where enough tiles share them. */
+static bool widens(const packed_s8 *packed)
+{
+    return packed->kernel->widen != NULL && packed->tiles >= LEAST_WIDENED;
+}
+
 static uint64_t lay_out_scratch(packed_s8 *packed, const qb_linear *op, bool hybrid)
 {
     const qb_gemm_s8 *kernel = packed->kernel;
@@ -98,6 +105,7 @@ static uint64_t lay_out_scratch(packed_s8 *packed, const qb_linear *op, bool hyb
         take(&used, op->rounds_once ? (uint64_t)kernel->mr * (uint64_t)op->shape.out_c * sizeof(int32_t) : 0);
     packed->quant = take(&used, rows * sizeof(qb_sample_quant));
     packed->row_start = take(&used, rows * sizeof(int32_t));
+    packed->wide = take(&used, widens(packed) ? padded_depth(packed) * kernel->nr * sizeof(int16_t) : 0);
     return used;
 }
 
@@ -186,6 +194,7 @@ static void run_tiles(const qb_step *step, const qb_image *image, const qb_sampl
     const packed_s8 *packed = op->fast;
     const size_t pixels = qb_linear_pixels(&op->shape), columns = (size_t)op->shape.out_c;
     const size_t mr = packed->kernel->mr, block_rows = packed->tiles * mr, row_bytes = columns * size;
+    int16_t *wide = widens(packed) ? (int16_t *)(void *)((char *)step->scratch + packed->wide) : NULL;
     const gemm_run run = {packed, image, samples, pixels / (size_t)op->shape.batch, step->scratch};
     qb_tile_s8 *tiles = (qb_tile_s8 *)(void *)((char *)step->scratch + packed->records);
     char *y = step->out[0]->data;
@@ -196,7 +205,12 @@ static void run_tiles(const qb_step *step, const qb_image *image, const qb_sampl
             pack_tile(&run, i, first + i * mr, rows - i * mr < mr ? rows - i * mr : mr, &tiles[i]);
         }
         for (size_t column = 0; column < columns; column += packed->block) {
+            if (wide != NULL) {
+                const size_t depth = (size_t)padded_depth(packed);
+                packed->kernel->widen(packed->tile.weights + column * depth, packed->block * depth, wide);
+            }
             for (size_t i = 0; i < count; i++) {
+                tiles[i].wide = wide;
                 tiles[i].first_column = column;
                 tiles[i].end_column = columns - column < packed->block ? columns : column + packed->block;
                 run_columns(&run, op, &tiles[i], y + i * mr * row_bytes);
@@ -238,6 +252,7 @@ bool qb_gemm_s8_prepare(qb_builder *builder, qb_step *step, qb_linear *op)
     packed->rows = qb_rows_plan(&op->shape, sizeof(int8_t), kernel->mr, GRANULE, GATHER_BELOW);
     packed->block = qb_gemm_block(padded_depth(packed), kernel->nr);
     if (!size_block(builder, step, packed)) return false;
+    if (widens(packed)) packed->block = kernel->nr;
     if (!qb_reserve_scratch(builder, step, lay_out_scratch(packed, op, hybrid))) return false;
     const int8_t *weights = pack_weights(builder, packed, op);
     if (weights == NULL || !pack_columns(builder, packed, op)) return false;

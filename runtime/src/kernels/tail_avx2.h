@@ -14,7 +14,8 @@ typedef struct qb_requant_avx2 {
     __m256i even_nudge, odd_nudge; /* what both roundings add to the product */
     __m256i left;                  /* shift before the product */
     __m256i right;
-    __m256i shifted; /* all ones where right > 0 */
+    __m256i right_of_upper; /* right − 1: of the product's upper half */
+    __m256i shifted;        /* all ones where right > 0 */
 } qb_requant_avx2;
 
 /* Both roundings of qb_multiply add before they shift: 2^30 to the product, which leaves 31 bits, then 2^(right − 1)
@@ -33,6 +34,7 @@ static inline qb_requant_avx2 qb_requant_load_avx2(const qb_requant *q, size_t c
         .odd_nudge = _mm256_add_epi64(nudge, _mm256_slli_epi64(_mm256_srli_epi64(half, 32), 31)),
         .left = _mm256_loadu_si256((const __m256i *)(q->left + c)),
         .right = right,
+        .right_of_upper = _mm256_sub_epi32(right, one),
         .shifted = _mm256_cmpgt_epi32(right, zero),
     };
 }
@@ -48,6 +50,15 @@ static inline __m256i qb_multiply_avx2(__m256i sum, const qb_requant_avx2 *r)
     /* halves go away from zero: one less before the shift of a negative value */
     const __m256i away = _mm256_add_epi32(high, _mm256_and_si256(_mm256_srai_epi32(sum, 31), r->shifted));
     return _mm256_srav_epi32(away, r->right);
+}
+
+/* The same where the outputs start at zero (requant.from_zero): what a negative sum becomes does not matter, as long as it
+ * is not positive. */
+static inline __m256i qb_multiply_from_zero_avx2(__m256i sum, const qb_requant_avx2 *r)
+{
+    const __m256i even = _mm256_add_epi64(_mm256_mul_epi32(sum, r->even), r->even_nudge);
+    const __m256i odd = _mm256_add_epi64(_mm256_mul_epi32(_mm256_srli_epi64(sum, 32), r->odd), r->odd_nudge);
+    return _mm256_srav_epi32(_mm256_blend_epi32(_mm256_srli_epi64(even, 32), odd, 0xAA), r->right_of_upper);
 }
 
 /* Zero point, saturation and activation for sixteen multiplied sums in order. */
