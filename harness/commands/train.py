@@ -42,12 +42,12 @@ def add(parser: ArgumentParser) -> None:
 
 def _add_settings(parser: ArgumentParser) -> None:
     parser.add_argument(
-        "--epochs", type=positive, default=30, metavar="N", help="at most (default: %(default)s)"
+        "--epochs", type=positive, default=40, metavar="N", help="at most (default: %(default)s)"
     )
     parser.add_argument(
         "--patience",
         type=positive,
-        default=10,
+        default=20,
         metavar="N",
         help="end after N epochs without a better validation (default: %(default)s)",
     )

@@ -27,11 +27,11 @@ class Settings:
 
     labels: bool = False
     distill: bool = True
-    epochs: int = 30
+    epochs: int = 40
     batch: int = 32
     rate: float = 3e-4
-    settling: float = 0.04
-    patience: int = 10
+    settling: float = 0.05
+    patience: int = 20
     temperature: float = 2.0
     alterations: tuple[str, ...] = ("flip", "crop", "brightness")
     seed: int = 0

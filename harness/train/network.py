@@ -20,7 +20,7 @@ from harness.graph import OPTIONAL, Graph, Node
 from harness.ops import unsupported
 from harness.quantize import int8
 from harness.quantize.calibrate import Range, activation_quantization
-from harness.quantize.int8 import FIXED_OUTPUTS, MOVING, OPERANDS, convertible, groups
+from harness.quantize.int8 import FIXED_OUTPUTS, OPERANDS, convertible, groups
 from harness.quantize.weights import CHANNEL_AXIS
 from harness.train.fake_quant import fake_quantize, on_grid
 from harness.train.layers import Weighted
@@ -28,8 +28,8 @@ from harness.train.norms import BatchNorm
 from harness.train.ops import OPS
 from harness.train.ranges import Ranges
 
-KEEP_GRID = MOVING | {"MaxPool2D", "Maximum", "Minimum"}
-"""Ops whose outputs are on the grid of their inputs."""
+KEEP_GRID = {"Concatenation", "MaxPool2D", "Maximum", "Minimum", "Reshape", "Squeeze"}
+"""Ops that share one scale and whose outputs are values of their inputs, unless an activation follows."""
 
 
 @dataclass(frozen=True)
@@ -62,6 +62,7 @@ class Network(nn.Module):
         }
         self.ranges = Ranges(sorted(set(self._group.values())))
         self.logits = _logits(graph)
+        self._spent = _spent(graph, self.order)
 
     def _add(self, node: Node, norm: BatchNorm | None) -> None:
         if node.op in CHANNEL_AXIS and node.op != "TransposeConv2D":
@@ -92,6 +93,8 @@ class Network(nn.Module):
             values[source] = values[source].double()
         for node in self.order:
             values[node.outputs[0]] = self._run(node, values, exact)
+            for name in self._spent[node.name].difference(fetch):
+                del values[name]
         return [values[name] for name in fetch]
 
     def scores(self, x: torch.Tensor) -> torch.Tensor:
@@ -109,8 +112,9 @@ class Network(nn.Module):
         name, layer = node.outputs[0], self.layer(node)
         if layer is None:
             y = OPS[node.op](self.graph, node, self._operands(node, values))
-            on_codes = exact and node.op == "AveragePool2D"
-            return y if node.op in KEEP_GRID else self._quantized(name, y, exact, on_codes)
+            if node.op in KEEP_GRID and not node.attrs.get("activation"):
+                return y
+            return self._quantized(name, y, exact, on_codes=exact and node.op == "AveragePool2D")
         source = node.inputs[0]
         scale = self._quantization(source)[0] if source in self._group else None
         output_scale = self._quantization(name)[0] if exact and scale is not None else None
@@ -128,7 +132,7 @@ class Network(nn.Module):
                 if node.outputs[0] in self._group:
                     quant = activation_quantization(Range(float(constant.min()), float(constant.max())))
                     constant = quant.dequantize(quant.quantize(constant, np.int8))
-                found.append(torch.from_numpy(constant).to(next(iter(values.values())).dtype))
+                found.append(torch.from_numpy(constant))
         return found
 
     def _quantized(self, name: str, x: torch.Tensor, exact: bool, on_codes: bool = False) -> torch.Tensor:
@@ -175,6 +179,16 @@ class Network(nn.Module):
         ranges = {name: self.ranges.range(group) for name, group in self._group.items()}
         choices = int8.Choices(one_scale=not self.arithmetic.per_channel)
         return int8.quantize(self.float_graph(), ranges, choices=choices)
+
+
+def _spent(graph: Graph, order: list[Node]) -> dict[str, set[str]]:
+    """Node → the activations that nobody reads after it."""
+    last = {name: node.name for node in order for name in (*node.outputs, *node.inputs) if name}
+    spent: dict[str, set[str]] = {node.name: set() for node in order}
+    for name, node in last.items():
+        if not graph.tensors[name].is_const:
+            spent[node].add(name)
+    return spent
 
 
 def _logits(graph: Graph) -> str:
