@@ -58,7 +58,7 @@ def train(folder: Path, name: str, *options: str) -> str:
 
 def measure(folder: Path, shown: str, variants: str, *options: str) -> Iterator[list[str]]:
     """A row for each variant of one network."""
-    common = ["run", *options, "--variants", variants, "--quick", "--format", "json"]
+    common = ["run", *options, "--variants", variants, "--quick", "--wait", "10m", "--format", "json"]
     cells = {}
     for device, extra in (("local", ()), ("qemu", ("--samples", "10"))):
         out = folder / f"{device}.json"
