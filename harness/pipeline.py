@@ -7,6 +7,7 @@ store → report                             each cell as soon as it is complete
 
 from __future__ import annotations
 
+import os
 import platform
 import tempfile
 from collections.abc import Callable, Iterable, Iterator
@@ -241,5 +242,9 @@ def _record(request: Request, runtime_sha256: str) -> RunRecord:
         runtime_sha256=runtime_sha256,
         settings=settings,
         release=request.release,
-        environment={"python": platform.python_version(), "host": platform.platform()},
+        environment={
+            "python": platform.python_version(),
+            "host": platform.platform(),
+            "load": f"{os.getloadavg()[0]:.2f}",
+        },
     )

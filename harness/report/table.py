@@ -53,6 +53,7 @@ def render(
 
 def _json(cells: Sequence[Cell], run: RunRecord) -> str:
     document = {"schema": SCHEMA, "bench_version": run.bench_version, "runtime_sha256": run.runtime_sha256}
+    document |= {"started": run.started, "environment": run.environment}
     document["cells"] = [cell.as_json() for cell in cells]
     return json.dumps(document, indent=2, allow_nan=False)
 

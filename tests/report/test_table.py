@@ -234,6 +234,8 @@ def test_json_document():
         "schema": 1,
         "bench_version": "0.1.0",
         "runtime_sha256": "cd" * 32,
+        "started": RUN.started,
+        "environment": {},
         "cells": [{
             "device": "qemu", "arch": "aarch64", "cpu": "cortex-a72", "emulated": True, "core": None,
             "model": "solar_cells", "variant": "f32", "arithmetic": "f32", "verdict": "invalid",
