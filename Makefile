@@ -1,5 +1,5 @@
 # The two commands of the README. Everything is installed into .venv, once, and again when pyproject.toml changes.
-.PHONY: bench test lint figures kernels
+.PHONY: bench test lint results figures kernels
 
 bench: .venv/.bench
 	.venv/bin/bench --device qemu --model solar_cells
@@ -10,6 +10,10 @@ test: lint
 lint: .venv/.test
 	.venv/bin/ruff check .
 	.venv/bin/ruff format --check .
+
+# The tables of the README and of docs/tables.md, 20 minutes on a machine with nothing else to do.
+results: .venv/.bench
+	.venv/bin/python scripts/results.py
 
 # Speed beside other runtimes (docs/speed.md), an hour on a machine with nothing else to do; QUICK=--quick: a rehearsal.
 figures: .venv-peers/.done

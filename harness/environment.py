@@ -160,7 +160,7 @@ def load_warnings(before: State, after: State) -> Iterator[str]:
         (value for state in (before, after) if (value := number(state, "load")) is not None), default=0.0
     )
     if load > OWN_LOAD + OTHERS_LOAD:
-        yield f"other programs ran on the device (load average {load:g}, ours is {OWN_LOAD:g}): end them"
+        yield f"other programs ran on the device (load average {load:g}, ours is {OWN_LOAD:g}); end them"
 
 
 def energy_mj(states: Sequence[State], latency_ms: float) -> float | None:

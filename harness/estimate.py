@@ -52,8 +52,10 @@ def plan(request: Request, store: Store | None) -> Iterator[Planned]:
 def _model(request: Request, name: str) -> tuple[str, list[str], int]:
     """Name, variants and number of samples."""
     source = open_source(name, request.weights, request.preprocess, request.qat)
-    variants = kinds_of(source, list(request.variants) if request.variants else None, request.ptq)
     dataset = open_dataset(source, request.dataset, request.samples, request.calibration)
+    calibrates = bool(dataset or request.calibration)
+    asked = list(request.variants) if request.variants else None
+    variants = kinds_of(source, asked, request.ptq, samples=calibrates)
     evaluated = dataset is not None and not source.seeded
     return source.name, list(variants), len(dataset) if evaluated else 0
 

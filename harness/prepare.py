@@ -7,7 +7,7 @@ made is kept for the next run (harness/artifacts.py).
 from __future__ import annotations
 
 import zlib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -62,8 +62,8 @@ def prepare(
     post-training quantization, in place of the default ones. Raises UsageError or FormatError for input that
     cannot be used.
     """
-    kinds = kinds_of(source, variants, steps)
     opened = open_dataset(source, dataset, samples, calibration_folder)
+    kinds = kinds_of(source, variants, steps, samples=bool(opened or calibration_folder))
     calibration = _calibration(source, opened, calibration_folder, kinds, work, progress)
     files = {}
     for name, kind in kinds.items():
@@ -141,11 +141,14 @@ def _seeded_note(source: Source) -> tuple[str, ...]:
     )
 
 
-def _left_out(source: Source, asked: list[str], kinds: dict[str, VariantKind]) -> tuple[str, ...]:
+def _left_out(source: Source, asked: list[str], kinds: dict[str, VariantKind]) -> Iterator[str]:
     """What of all variants cannot be made, and what it would take."""
-    if ALL not in asked or source.quantized or "qat" in kinds:
-        return ()
-    return (f"{source.name}: no qat variant: give the network trained with quantization, --qat FILE",)
+    if ALL not in asked or source.quantized:
+        return
+    if "int8" not in kinds:
+        yield f"{source.name}: no int8 variant: give samples to calibrate on, --dataset or --calibration"
+    if "qat" not in kinds:
+        yield f"{source.name}: no qat variant: give the network trained with quantization, --qat FILE"
 
 
 def training_samples(source: Source, dataset: str | None, folder: str | None, labelled: bool) -> Dataset:

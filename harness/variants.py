@@ -90,17 +90,20 @@ AS_IT_IS = {name: VariantKind(name, False, lambda graph, _: graph) for name in (
 """A file that came quantized runs as it is; whether by training or afterwards it does not say."""
 
 
-def kinds_of(source: Source, names: list[str] | None, steps: str | None = None) -> dict[str, VariantKind]:
+def kinds_of(
+    source: Source, names: list[str] | None, steps: str | None = None, *, samples: bool = True
+) -> dict[str, VariantKind]:
     """The variants of a source by name, in the order asked for; the default ones where None are asked for.
 
-    steps: of post-training quantization, in place of the default ones. Raises UsageError for an unknown
-    name or step, or a variant that this source cannot become.
+    steps: of post-training quantization, in place of the default ones. samples: whether there are any to
+    calibrate on, without which ALL is what needs none. Raises UsageError for an unknown name or step, or a
+    variant that this source cannot become.
     """
     known = VARIANTS | AS_IT_IS if source.quantized else VARIANTS
     for name in names or []:
         if name not in known and name != ALL:
             raise unknown_name("variant", name, [*known, ALL])
-    found = _as_it_is(source, names or []) if source.quantized else _made(source, names)
+    found = _as_it_is(source, names or []) if source.quantized else _made(source, names, samples)
     if steps is None:
         return found
     ptq.parse(steps)
@@ -109,7 +112,7 @@ def kinds_of(source: Source, names: list[str] | None, steps: str | None = None) 
     return {name: kind.made_by(steps) if kind.tunable else kind for name, kind in found.items()}
 
 
-def _made(source: Source, names: list[str] | None) -> dict[str, VariantKind]:
+def _made(source: Source, names: list[str] | None, samples: bool) -> dict[str, VariantKind]:
     """What a float source becomes."""
     possible = {name: kind for name, kind in VARIANTS.items() if kind.of(source) is not None}
     if not names:
@@ -117,7 +120,11 @@ def _made(source: Source, names: list[str] | None) -> dict[str, VariantKind]:
     found = {}
     for name in names:
         if name == ALL:
-            found |= {each: kind for each, kind in possible.items() if kind.in_all}
+            found |= {
+                each: kind
+                for each, kind in possible.items()
+                if kind.in_all and (samples or not kind.calibrated)
+            }
         elif name in possible:
             found[name] = possible[name]
         else:

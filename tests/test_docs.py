@@ -71,10 +71,15 @@ def test_the_readmes_examples_run(beginners_folder, capsys):
     assert np.load(beginners_folder / "y.npy").shape == (1, 5)
 
 
-def test_the_readmes_table_is_the_committed_result():
-    """`python scripts/readme_table.py` writes it anew."""
-    table = runpy.run_path(str(ROOT / "scripts" / "readme_table.py"))["table"]()
-    assert (ROOT / "README.md").read_text(encoding="utf-8").split("```\n")[1] == f"{table}\n"
+def test_tables_are_the_committed_results():
+    """`python scripts/results.py --write` writes them anew."""
+    script = runpy.run_path(str(ROOT / "scripts" / "results.py"))
+    shown = set()
+    for page in PAGES:
+        text = page.read_text(encoding="utf-8")
+        assert script["written"](text) == text, page.name
+        shown |= {found[2] for found in script["BLOCK"].finditer(text)}
+    assert shown == {f"results/{name}.json" for name in script["RUNS"]}
 
 
 FAULTS = (ROOT / "docs" / "faults.md").read_text(encoding="utf-8")

@@ -86,6 +86,14 @@ def test_preparing_again_gives_the_same_and_makes_nothing(images, tmp_path, monk
     assert fewer.notes == ()
 
 
+def test_what_all_leaves_out_is_said(tmp_path):
+    made = prepare(Source("m", small_network()), ["all"], None, None, tmp_path, silent)
+    assert "int8" not in {variant.name for variant in made.variants.values()}
+    no_samples, no_trained = made.notes
+    assert "no int8 variant: give samples" in no_samples
+    assert "no qat variant: give the network" in no_trained
+
+
 def test_another_calibration_or_network_is_another_file(images, tmp_path):
     def hashes(network, preprocess, name):
         folder = tmp_path / name

@@ -41,6 +41,12 @@ def test_all_is_what_can_be_made_and_leaves_studies_out(with_qat):
     assert set(kinds_of(with_qat, ["all", "int8-stage1"])) == {*made, "qat", "int8-stage1"}
 
 
+def test_all_without_samples_leaves_out_what_is_calibrated():
+    source = Source("m", small_network())
+    assert "int8" not in kinds_of(source, ["all"], samples=False)
+    assert list(kinds_of(source, ["all", "int8"], samples=False))[-1] == "int8"
+
+
 def test_the_trained_network_runs_as_it_is_beside_what_is_made_of_the_float_one(with_qat):
     kinds = kinds_of(with_qat, None)
     assert list(kinds) == ["f32", "hybrid", "int8", "qat"]
