@@ -39,8 +39,8 @@ RUNS = {
     "baseline": ["--device", "qemu", "--model", "solar_cells", "--variants", "f32,hybrid,int8"],
     "networks-local": ["--device", "local", "--model", f"{MOBILENETS},inception_v3,resnet_v2_101",
                        "--weights", "seeded", "--variants", "all", "--quick"],
-    "mobilenets-qemu": ["--device", "qemu,qemu-a76", "--model", MOBILENETS,
-                        "--weights", "seeded", "--variants", "all", "--quick"],
+    "mobilenets-qemu": ["--device", "qemu", "--model", MOBILENETS, "--weights", "seeded",
+                        "--variants", "all", "--processes", "1"],
     "mobilenet-accuracy": ["--device", "local", "--model", LAB_NAME, "--variants", "all", "--quick",
                            "--weights", str(LAB / "models" / f"{LAB_NAME}_frozen.pb"),
                            "--qat", str(LAB / "models" / f"{LAB_NAME}_quant.tflite"),
@@ -69,8 +69,9 @@ def table(path: Path, layout: str | None = None) -> str:
 
 
 def environment(document: dict) -> Iterator[str]:
-    """A line on when and where a file was measured."""
-    known = document["environment"]
+    """A line on when and where a file was measured; none for the file of a `bench` that did not say."""
+    if (known := document.get("environment")) is None:
+        return
     cpus = dict.fromkeys(cell["cpu"] for cell in document["cells"])
     yield (
         f"{document['started'][:10]}, bench {document['bench_version']}, {', '.join(cpus)}; "
