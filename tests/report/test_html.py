@@ -73,7 +73,7 @@ def elements(text: str) -> list[tuple[str, dict]]:
 
 def test_the_table_has_the_columns_of_the_terminal(text):
     groups = re.findall(r'<th scope="colgroup"[^>]*>([^<]*)</th>', text)
-    assert groups == [column.header for column in TABLE]
+    assert groups == [column.header for column in TABLE if column.key != "auc"]  # nobody measured it
     assert re.findall(r'<th scope="col" class="num[^"]*">([^<]*)</th>', text)[:3] == [
         "f32",
         "hybrid",
