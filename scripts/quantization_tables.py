@@ -48,6 +48,9 @@ HARD = (
     ptq.DEFAULT,
     f"equalize {ptq.DEFAULT}",
     "equalize observe(method=mse) round correct_bias",
+    "one_scale",
+    "one_scale equalize observe(method=mse) round correct_bias",
+    "one_scale equalize observe(method=mse) round correct_bias mixed(keep=4)",
 )
 
 

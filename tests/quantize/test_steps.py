@@ -11,7 +11,7 @@ from harness.errors import UsageError
 from harness.ops import run_reference
 from harness.quantize import sensitivity
 from harness.quantize.draft import Draft
-from harness.quantize.pairs import pairs
+from harness.quantize.pairs import pairs, scale_reader, scale_writer, written
 from harness.quantize.steps import absorb_bias, correct_bias, equalize, function, mixed, observe, one_scale
 from tests.support.graphs import Builder, small_network
 from tests.support.learned import Learned
@@ -82,6 +82,21 @@ def test_equalizing_brings_channels_to_like_ranges():
     assert before.max() / before.min() > 50
     assert after.max() / after.min() < 1.01
     assert after.max() == pytest.approx(before.max(), rel=1e-4)
+
+
+@pytest.mark.parametrize("one", [False, True])
+def test_what_unequal_channels_cost_is_won_back(one):
+    graph, rng = chain(8, "relu", spread=0), np.random.default_rng(8)
+    for pair in pairs(graph):
+        factors = 64.0 ** rng.uniform(-1, 1, len(written(graph, pair.writer)))
+        scale_writer(graph, pair.writer, factors)
+        for reader in pair.readers:
+            scale_reader(graph, reader, 1 / factors)
+    draft = Draft(graph, learned(count=12))
+    draft = one_scale.run(draft) if one else draft
+    plain, equalized = (sensitivity.whole(d, 12)[2] for d in (draft, equalize.run(draft)))
+    assert plain < 20  # dB
+    assert equalized > 28
 
 
 def test_channels_that_a_relu6_cuts_off_stay_as_they_are():
