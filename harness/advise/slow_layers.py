@@ -66,7 +66,7 @@ def slow_layers(
 
 
 def _why(node: NodeTime, layers: Sequence[NodeTime]) -> str:
-    if node.arithmetic == "f32" and any(other.arithmetic != "f32" for other in layers):
+    if node.arithmetic == "f32" and any(other.macs and other.arithmetic != "f32" for other in layers):
         return "it computes in float, between conversions: it has no integer form here"
     if not node.macs:
         return "it multiplies nothing: it moves values or looks them up"
