@@ -73,5 +73,5 @@ def _why(node: NodeTime, layers: Sequence[NodeTime]) -> str:
     if node.op == "DEPTHWISE_CONV_2D":
         return "depthwise: every value meets one filter only, so loading it costs more than using it"
     if node.macs < FEW_MACS_PER_BYTE * node.bytes:
-        return f"bound by memory: {node.macs / node.bytes:.1f} multiplications for every byte that it moves"
+        return f"it moves much for what it multiplies: {node.macs / node.bytes:.1f} MACs a byte"
     return "its shape (few channels) does not fill the kernel's tiles"

@@ -73,7 +73,7 @@ def test_slow_layers_are_held_against_the_fastest_and_the_float_ones():
     assert "depthwise" in depthwise.why
     assert "float" in in_float.why
     rest = slow_layers([layers[1], *layers[4:]], (), emulated=False)
-    assert ["multiplies nothing" in rest[0].why, "bound by memory: 1.5" in rest[1].why] == [True, True]
+    assert ["multiplies nothing" in rest[0].why, "1.5 MACs a byte" in rest[1].why] == [True, True]
 
 
 def test_under_emulation_a_layers_cost_is_its_instructions():
