@@ -19,29 +19,15 @@ struct qb_builder {
     size_t scratch_size;
 };
 
-/* The head of every allocation; the memory handed out follows at the next multiple of QB_ALIGNMENT. */
-struct qb_block {
-    struct qb_block *next;
-};
-
-/* Zeroed, aligned, freed with the session. calloc leaves untouched pages unused, so a generous arena costs nothing. */
-static void *session_alloc(qb_session *session, size_t bytes)
-{
-    if (bytes > QB_MEMORY_LIMIT - session->allocated) return NULL;
-    struct qb_block *block = calloc(1, sizeof *block + QB_ALIGNMENT + bytes);
-    if (block == NULL) return NULL;
-    block->next = session->blocks;
-    session->blocks = block;
-    session->allocated += bytes;
-    const uintptr_t after = (uintptr_t)(block + 1);
-    return (void *)((after + QB_ALIGNMENT - 1) / QB_ALIGNMENT * QB_ALIGNMENT);
-}
+enum { LARGE_MODEL = 16 << 20 }; /* bytes of a file whose constants are worth huge pages */
 
 void *qb_alloc(qb_builder *builder, size_t bytes)
 {
-    void *memory = session_alloc(builder->session, bytes);
+    qb_session *session = builder->session;
+    const bool large = session->model->size >= LARGE_MODEL;
+    void *memory = (large ? qb_memory_take : qb_memory_alloc)(&session->memory, bytes);
     if (memory == NULL) {
-        qb_fail(builder->error, "%s: out of memory for another %zu bytes", builder->session->model->path, bytes);
+        qb_fail(builder->error, "%s: out of memory for another %zu bytes", session->model->path, bytes);
     }
     return memory;
 }
@@ -136,11 +122,11 @@ static bool allocate(qb_session *session, qb_error *error)
     uint8_t *arena = NULL, *state = NULL;
     if (tensors_size <= QB_MEMORY_LIMIT && steps_size <= QB_MEMORY_LIMIT &&
         pointer_count <= QB_MEMORY_LIMIT / sizeof *pointers) {
-        session->tensors = session_alloc(session, (size_t)tensors_size);
-        session->steps = session_alloc(session, (size_t)steps_size);
-        pointers = session_alloc(session, (size_t)pointer_count * sizeof *pointers);
-        arena = session_alloc(session, (size_t)header->arena_size);
-        state = session_alloc(session, (size_t)header->state_size);
+        session->tensors = qb_memory_alloc(&session->memory, (size_t)tensors_size);
+        session->steps = qb_memory_alloc(&session->memory, (size_t)steps_size);
+        pointers = qb_memory_alloc(&session->memory, (size_t)pointer_count * sizeof *pointers);
+        arena = qb_memory_alloc(&session->memory, (size_t)header->arena_size);
+        state = qb_memory_alloc(&session->memory, (size_t)header->state_size);
     }
     if (session->tensors == NULL || session->steps == NULL || pointers == NULL || arena == NULL || state == NULL) {
         return qb_fail(error, "%s: out of memory for %llu bytes of activations and state", model->path,
@@ -253,11 +239,7 @@ qb_session *qb_session_create(const qb_model *model, const char *isa, qb_error *
 void qb_session_destroy(qb_session *session)
 {
     if (session == NULL) return;
-    while (session->blocks != NULL) {
-        struct qb_block *next = session->blocks->next;
-        free(session->blocks);
-        session->blocks = next;
-    }
+    qb_memory_free(&session->memory);
     free(session);
 }
 

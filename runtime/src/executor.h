@@ -4,6 +4,7 @@
 
 #include "isa.h"
 #include "kernels/kernel.h"
+#include "memory.h"
 #include "model.h"
 
 struct qb_session {
@@ -11,10 +12,9 @@ struct qb_session {
     struct qb_isa isa;  /* the variant in force, its gaps filled */
     qb_tensor *tensors; /* [model->tensor_count], in the file's order */
     qb_step *steps;     /* [model->node_count], in the order to run */
-    struct qb_block *blocks; /* everything allocated for the session */
-    uint64_t allocated;      /* bytes, arena and scratch included */
-    qb_tensor **inputs;      /* [model->header->inputs_count] */
-    qb_tensor **outputs;     /* [model->header->outputs_count] */
+    qb_memory memory;   /* everything allocated for the session */
+    qb_tensor **inputs;  /* [model->header->inputs_count] */
+    qb_tensor **outputs; /* [model->header->outputs_count] */
 };
 
 #endif

@@ -58,6 +58,8 @@ static int8_t *pack_weights(qb_builder *builder, const packed_s8 *packed, const 
             size_t k = 0;
             if (moved == 0 && kr == 4 && offsets[3] == offsets[0] + 3) { /* dot products' groups, a word each */
                 for (; k + 4 <= used; k += 4, group += nr * 4) memcpy(group + offsets[0], from + k, 4);
+            } else if (moved == 0 && kr == 2) {
+                for (; k + 2 <= used; k += 2, group += nr * 2) memcpy(group + offsets[0], from + k, 2);
             }
             for (; k < used; k += kr, group += nr * kr) {
                 const size_t count = used - k < kr ? used - k : kr;
