@@ -70,6 +70,20 @@ def test_listings(capsys):
     assert "CC BY-NC-SA" in out
 
 
+def test_a_recipe_is_shown_with_its_counts_and_what_was_published(capsys):
+    code, out, _ = bench(capsys, "models", "show", "mobilenet_v1")
+    assert code == 0
+    shown = {" ".join(line.split()) for line in out.splitlines()}
+    assert {
+        "metric top-1",
+        "parameters 4,222,057 (published: 4,240,000)",
+        "multiply-accumulates 568,741,376 (published: 569,000,000)",
+        "Pixel 2 ms 180, 145, 80.2 (original, PTQ, QAT)",
+        "Pixel 2 MB 16.9, 4.3 (original, quantized)",
+    } <= shown
+    assert "published parameters" not in out
+
+
 @pytest.fixture
 def model(tmp_path):
     path = tmp_path / "small.tflite"

@@ -7,8 +7,14 @@ from argparse import ArgumentParser, Namespace
 from tabulate import tabulate
 
 import models
+from harness import passes
+from harness.changes import size
 from harness.commands._fetch import add_fetch, place, state
-from models import Preprocess
+from models import PIXEL2_SOURCE, Pixel2, Preprocess, Recipe
+
+COUNTS = {"parameters": "parameters", "multiply-accumulates": "macs"}  # as shown: key among published figures
+_ALL = "original, PTQ, QAT"
+_FORMS = {"top-1": _ALL, "ms": _ALL, "MB": "original, quantized"}
 
 
 def add(parser: ArgumentParser) -> None:
@@ -47,6 +53,8 @@ def _show(arguments: Namespace) -> int:
         "what it is": recipe.description,
         "input": " × ".join(map(str, recipe.input_shape)),
         "classes": len(recipe.labels) or "",
+        "metric": {"top1": "top-1", "auc": "AUC"}[recipe.metric],
+        **_counts(recipe),
         "weights": "included" if recipe.build else place(recipe.fetched),
         "QAT weights": place(recipe.qat),
         "--weights FILE": recipe.weights_help,
@@ -54,9 +62,33 @@ def _show(arguments: Namespace) -> int:
         "preprocessing": _preprocessing(recipe.preprocess),
         "licence": recipe.licence,
     }
-    rows |= {f"published {key}": value for key, value in recipe.published.items()}
+    others = {key: value for key, value in recipe.published.items() if key not in COUNTS.values()}
+    rows |= {f"published {key}": value for key, value in others.items()}
+    rows |= _pixel2(recipe.pixel2) if recipe.pixel2 else {}
     print(tabulate([[key, str(value)] for key, value in rows.items() if value != ""], tablefmt="plain"))
     return 0
+
+
+def _counts(recipe: Recipe) -> dict[str, str]:
+    """Of the architecture with its batch norms folded, and as published."""
+    if recipe.seeded is None:
+        return {}
+    found = size(passes.apply(recipe.seeded(None)))
+    counts = (found.constant_bytes / 4, found.macs)
+    published = [recipe.published.get(key) for key in COUNTS.values()]
+    return {
+        name: f"{count:,.0f}" + (f" (published: {stated:,.0f})" if stated else "")
+        for name, count, stated in zip(COUNTS, counts, published, strict=True)
+    }
+
+
+def _pixel2(published: Pixel2) -> dict[str, str]:
+    """As the table published for it has them: original, PTQ, QAT."""
+    figures = {"top-1": published.top1, "ms": published.ms, "MB": published.mb}
+    shown = {name: ", ".join("N/A" if x is None else f"{x:g}" for x in row) for name, row in figures.items()}
+    return {f"Pixel 2 {name}": f"{row} ({_FORMS[name]})" for name, row in shown.items()} | {
+        "Pixel 2 source": PIXEL2_SOURCE
+    }
 
 
 def _preprocessing(preprocess: Preprocess) -> str:
