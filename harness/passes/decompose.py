@@ -14,7 +14,8 @@ Formula: the weights as a matrix are replaced by the nearest one of rank r, W �
 singular value decomposition; for k×k filters the matrix is (k · I) × (k · O), which gives the separable
 filters of M. Jaderberg et al., "Speeding up Convolutional Neural Networks with Low Rank Expansions",
 arXiv:1405.3866 (scheme 2; in closed form: C. Tai et al., arXiv:1511.06067). r is the largest with
-r · (k · I + k · O) ≤ cost · k² · I · O, the weights.
+r · (k · I + k · O) ≤ cost · k² · I · O, the weights. Each output channel counts alike, however large its
+weights: they are divided by their root mean square before, and the second factor multiplied by it.
 """
 
 from __future__ import annotations
@@ -53,7 +54,10 @@ def _decompose(edit: Editor, node: Node, weights: np.ndarray, cost: float) -> No
     rank = int(cost * matrix.size / sum(matrix.shape))
     if rank < 1:
         return
-    left, right = _factors(matrix, rank)
+    size = np.sqrt(np.square(kernel, dtype=np.float64).mean((1, 2, 3)))  # of each output channel
+    sizes = np.tile(np.where(size > 0, size, 1.0), width)
+    left, right = _factors(matrix / sizes, rank)
+    right = (right * sizes).astype(np.float32)
     first = left.reshape(height, 1, inputs, rank).transpose(3, 0, 1, 2)
     second = right.reshape(rank, 1, width, outputs).transpose(3, 1, 2, 0)
     if node.op == "FullyConnected":

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import copy
 import math
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 
 import torch
@@ -68,6 +70,20 @@ class Fitted:
         return count >= settings.epochs or (count > 0 and count - 1 - self.best >= settings.patience)
 
 
+@contextmanager
+def _repeatable() -> Iterator[None]:
+    """The same number of threads everywhere; numbers too small to be normal, which are slow, are zero."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(THREADS)
+    torch.set_flush_denormal(True)
+    try:
+        yield
+    finally:
+        torch.set_flush_denormal(False)
+        torch.set_num_threads(threads)
+
+
+@_repeatable()
 def fit(
     network: Network,
     teacher: Network,
@@ -82,8 +98,6 @@ def fit(
     teacher: the float network, whose answers are learned and compared with. checkpoint: where to go on, and
     what is written after every epoch. progress: told the batches done, of all epochs.
     """
-    torch.set_num_threads(THREADS)
-    torch.set_flush_denormal(True)  # they make nearly dead channels a hundred times slower
     run = _Run(network, teacher.eval(), settings, training, validation)
     fitted = Fitted([], {})
     if checkpoint is not None and checkpoint.resumed:
