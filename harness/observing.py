@@ -23,7 +23,7 @@ from harness.trial import Progress
 CHUNK = 16  # samples a process: often enough to show progress
 SECONDS_PER_SAMPLE = 60.0
 UNWANTED = (1.0, 0.0)  # low and high of a tensor that is not observed
-LEAST, LARGEST, SUM = range(3)  # of a channel, in the order of the runner's file; the sum of squares follows
+LEAST, LARGEST, SUM = range(3)  # of a channel, in the order of the runner's file
 
 
 class Observing:
@@ -98,7 +98,7 @@ class _Totals:
             [
                 part
                 for i, depth in enumerate(depths.values())
-                for part in ((f"bins{i}", "<u8", (bins,)), (f"channels{i}", "<f8", (4, depth)))
+                for part in ((f"bins{i}", "<u8", (bins,)), (f"channels{i}", "<f8", (3, depth)))
             ]
         )
         self._sums: list[np.ndarray] = []

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -21,16 +20,6 @@ class Range:
 
     def union(self, other: Range) -> Range:
         return Range(min(self.low, other.low), max(self.high, other.high))
-
-
-def min_max(samples: Iterable[Mapping[str, Range]]) -> dict[str, Range]:
-    """The range of every tensor over all samples (Jacob et al., "Quantization and Training of Neural Networks
-    for Efficient Integer-Arithmetic-Only Inference", 2018)."""
-    ranges: dict[str, Range] = {}
-    for sample in samples:
-        for name, seen in sample.items():
-            ranges[name] = ranges[name].union(seen) if name in ranges else seen
-    return ranges
 
 
 def activation_quantization(seen: Range) -> Quantization:

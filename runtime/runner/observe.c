@@ -14,8 +14,8 @@ enum { MOST_BINS = 1 << 16 };
 typedef struct observed {
     float low, bins_per_unit;
     uint64_t *bins;
-    size_t channels;                             /* length of the last dimension */
-    double *least, *largest, *sum, *sum_squares; /* [channels], in one block that begins with least */
+    size_t channels; /* length of the last dimension */
+    double *least, *largest, *sum; /* [channels], in one block that begins with least */
 } observed;
 
 typedef struct observer {
@@ -53,7 +53,6 @@ static void count_values(void *context, const qb_tensor *tensor, uint64_t sample
         if (value < observed->least[c]) observed->least[c] = value;
         if (value > observed->largest[c]) observed->largest[c] = value;
         observed->sum[c] += value;
-        observed->sum_squares[c] += value * value;
     }
 }
 
@@ -74,10 +73,9 @@ static void begin(observed *observed, const qb_tensor *tensor, const float range
     observed->bins = zeros(bins, sizeof *observed->bins);
     const size_t channels = tensor->rank > 0 ? (size_t)tensor->dims[tensor->rank - 1] : 1;
     observed->channels = channels;
-    observed->least = zeros(4 * channels, sizeof *observed->least);
+    observed->least = zeros(3 * channels, sizeof *observed->least);
     observed->largest = observed->least + channels;
     observed->sum = observed->largest + channels;
-    observed->sum_squares = observed->sum + channels;
     for (size_t c = 0; c < channels; c++) observed->least[c] = DBL_MAX, observed->largest[c] = -DBL_MAX;
 }
 
@@ -99,7 +97,7 @@ static observer read_ranges(const runner *runner)
     return observer;
 }
 
-/* One observed tensor after the other: its bins as uint64, then least, largest, sum and sum of squares as float64. */
+/* One observed tensor after the other: its bins as uint64, then least, largest and sum as float64. */
 static void write_observed(const runner *runner, const observer *observer)
 {
     output output = output_open(runner->options.output);
@@ -107,7 +105,7 @@ static void write_observed(const runner *runner, const observer *observer)
         const observed *observed = &observer->tensors[i];
         if (observed->bins == NULL) continue;
         fwrite(observed->bins, sizeof *observed->bins, observer->bins, output.stream);
-        fwrite(observed->least, sizeof *observed->least, 4 * observed->channels, output.stream);
+        fwrite(observed->least, sizeof *observed->least, 3 * observed->channels, output.stream);
     }
     output_finish(&output);
 }

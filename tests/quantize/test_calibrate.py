@@ -2,7 +2,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.quantize.calibrate import Range, activation_quantization, min_max
+from harness.quantize.calibrate import Range, activation_quantization
 
 FINITE = st.floats(-1e6, 1e6)
 
@@ -30,8 +30,3 @@ def test_activation_that_is_always_zero_has_a_usable_scale():
     quant = activation_quantization(Range(0.0, 0.0))
     assert quant.scale[0] > 0
     assert quant.dequantize(quant.quantize(np.float32([0.0]), np.int8)) == 0
-
-
-def test_min_max_joins_samples():
-    ranges = min_max([{"a": Range(0, 1)}, {"a": Range(-2, 0.5), "b": Range(3, 4)}])
-    assert ranges == {"a": Range(-2, 1), "b": Range(3, 4)}

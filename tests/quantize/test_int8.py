@@ -5,20 +5,17 @@ from harness.errors import FormatError
 from harness.ops import run_reference
 from harness.passes import dequantize_weights
 from harness.quantize import hybrid, int8
-from harness.quantize.calibrate import Range, min_max
+from harness.quantize.calibrate import Range
 from harness.quantize.weights import channel_scales
 from tests.support.graphs import Builder, small_network
+from tests.support.learned import Learned
 
 litert = pytest.importorskip("tests.support.litert", reason="needs ai-edge-litert")
 
 
 def ranges_of(graph, samples):
-    names = [*graph.inputs, *(out for node in graph.nodes for out in node.outputs)]
-    seen = []
-    for sample in samples:
-        values = run_reference(graph, {graph.inputs[0]: sample}, names)
-        seen.append({name: Range(float(v.min()), float(v.max())) for name, v in values.items()})
-    return min_max(seen)
+    seen = Learned(np.concatenate(samples)).activations(graph, bins=False)
+    return {name: activation.range for name, activation in seen.items()}
 
 
 @pytest.fixture(scope="module")
