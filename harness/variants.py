@@ -80,7 +80,7 @@ VARIANTS = {
     "hybrid": VariantKind("hybrid", False, _hybrid),
     "int8": _ptq("int8-ptq"),
     "qat": VariantKind("int8-qat", False, lambda graph, _: graph, trained=True),
-    "int8-per-tensor": _ptq("int8-ptq", steps=ptq.BASELINE, by_default=False, in_all=False),
+    "int8-per-tensor": _ptq("int8-ptq per tensor", steps=ptq.BASELINE, by_default=False, in_all=False),
     "int8-stage1": _ptq("int8-ptq stage 1", AROUND_EACH_OP, by_default=False, in_all=False),
     "int8-stage2": _ptq("int8-ptq stage 2", WITHOUT_PAIRS, by_default=False, in_all=False),
 }
