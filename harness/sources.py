@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
+import tempfile
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
 import models
-from harness import artifacts, fetch, importers, passes
+from harness import artifacts, fetch, graph_file, importers, passes
 from harness.download import Progress
 from harness.errors import FormatError, UsageError, unknown_name
 from harness.graph import Graph
@@ -150,10 +151,25 @@ def _fetched(recipe: Recipe, progress: Progress) -> Path:
         ) from error
 
 
+def _kept_seeded(recipe: Recipe, progress: Progress) -> Graph:
+    """The optimized network with seeded weights, made once: fitting them takes seconds."""
+
+    def make(path: Path) -> dict[str, int]:
+        graph_file.write(passes.apply(recipe_graph(recipe, SEEDED, progress)), path)
+        return {}
+
+    with tempfile.TemporaryDirectory() as folder:
+        kept = artifacts.provide([SEEDED, recipe.name], Path(folder) / "graph", make)
+        return graph_file.read(kept.path)
+
+
 def _from_recipe(
     recipe: Recipe, weights: str | None, progress: Progress, observe: passes.Observer | None
 ) -> Source:
-    graph = passes.apply(recipe_graph(recipe, weights, progress), observe=observe)
+    if weights == SEEDED and observe is None:
+        graph = _kept_seeded(recipe, progress)
+    else:
+        graph = passes.apply(recipe_graph(recipe, weights, progress), observe=observe)
     found = graph.tensors[graph.inputs[0]].shape
     if recipe.input_shape and found != recipe.input_shape:
         raise FormatError(

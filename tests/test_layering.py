@@ -19,7 +19,7 @@ LAYERS = [
     ["harness.cache", "harness.formats", "harness.progress"],
     ["harness.compiler"],
     ["devices"],
-    ["harness.graph"],
+    ["harness.graph", "harness.graph_file"],
     ["harness.ops"],
     ["models"],
     ["harness.download", "harness.unpack"],
