@@ -53,7 +53,7 @@ finish(const qb_depthwise_row_s8 *row, size_t p, size_t block, size_t first, siz
         const qb_requant *q = &row->by_channel.requant;
         const int32x4_t low = qb_multiply_neon(sums.low, qb_load_factors_neon(q, c));
         const int32x4_t high = qb_multiply_neon(sums.high, qb_load_factors_neon(q, c + 4));
-        const int8x16_t bytes = qb_narrow_neon(low, high, low, high, q);
+        const int8x16_t bytes = qb_narrow_neon(low, high, low, high, q, false);
         memcpy((int8_t *)row->out + at, &bytes, valid);
     }
 }

@@ -9,6 +9,16 @@
  * `vectors` are constants wherever this is inlined; the tile may have fewer rows, and fewer columns may be left. */
 enum { QB_FINISH_SUMS = 16, QB_FINISH_VECTORS = 4 }; /* the most that a tile has */
 
+/* Adds what the rows start at. */
+QB_NEON_INLINE void qb_start_rows_neon(const qb_tile_s8 *tile, size_t rows, size_t vectors, int32x4_t *sums)
+{
+    if (!tile->rows_start) return;
+    QB_UNROLL
+    for (size_t i = 0; i < rows * vectors; i++) {
+        sums[i] = vaddq_s32(sums[i], vdupq_n_s32(tile->row_start[i / vectors]));
+    }
+}
+
 QB_NEON_INLINE void qb_start_neon(const qb_tile_s8 *tile, size_t column, size_t rows, size_t vectors,
                                     int32x4_t *sums)
 {
@@ -16,11 +26,7 @@ QB_NEON_INLINE void qb_start_neon(const qb_tile_s8 *tile, size_t column, size_t 
     for (size_t i = 0; i < rows * vectors; i++) {
         sums[i] = vld1q_s32(tile->channels.start + column + i % vectors * 4);
     }
-    if (!tile->rows_start) return;
-    QB_UNROLL
-    for (size_t i = 0; i < rows * vectors; i++) {
-        sums[i] = vaddq_s32(sums[i], vdupq_n_s32(tile->row_start[i / vectors]));
-    }
+    qb_start_rows_neon(tile, rows, vectors, sums);
 }
 
 QB_NEON_INLINE bool qb_is_whole_tile(const qb_tile_s8 *tile, size_t column, size_t rows, size_t vectors)
@@ -43,9 +49,10 @@ static __attribute__((noinline)) void qb_copy_tile(const qb_tile_s8 *tile, size_
 QB_NEON_INLINE void qb_store_rows_s8(const qb_tile_s8 *tile, size_t column, size_t rows, size_t vectors,
                                        const int8x16_t *bytes)
 {
+    const size_t stride = tile->out_stride; /* stores of bytes may change anything in memory */
     int8_t *out = (int8_t *)tile->out + column;
     QB_UNROLL
-    for (size_t r = 0; r < rows; r++, out += tile->out_stride) {
+    for (size_t r = 0; r < rows; r++, out += stride) {
         if (vectors == 4) {
             vst1q_s8(out, bytes[r]);
         } else {

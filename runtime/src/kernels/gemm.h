@@ -32,7 +32,8 @@ typedef struct qb_tile_s8 {
     size_t rows;         /* in [1, mr] */
     size_t first_column; /* a multiple of nr */
     size_t end_column;
-    size_t taps, depth;          /* depth: bytes under each pointer; none past them is read */
+    size_t taps, depth;          /* depth: bytes under each pointer */
+    size_t readable;             /* and how many may be read there: more than that where the kernel takes lines */
     const int8_t *const *inputs; /* [taps][mr], for `pack`; past `rows` the last row stands again */
     const int8_t *weights;       /* packed */
     const int16_t *wide;         /* the columns' from first_column on, where `widen` was called; else NULL */
@@ -64,6 +65,7 @@ typedef struct qb_gemm_s8 {
                       QB_GEMM_SLACK */
     size_t unit;   /* and the values of a row are rounded up to a multiple of this in the workspace; 0: are not */
     bool full_range;      /* a weight may be -128 */
+    bool takes_lines;     /* reads whole vectors where it may, so that few bytes under a pointer cost little */
     uint8_t input_offset; /* what the kernel adds to every input: `start` has its products taken off */
     /* NULL, or: nr columns' packed weights to int16, once for many tiles. */
     void (*widen)(const int8_t *weights, size_t count, int16_t *wide);

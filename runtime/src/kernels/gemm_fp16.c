@@ -146,7 +146,7 @@ bool qb_gemm_fp16_prepare(qb_builder *builder, qb_step *step, qb_linear *op)
     float *padding = qb_alloc_array(builder, (uint64_t)op->shape.in_c, sizeof *padding);
     if (packed == NULL || padding == NULL) return false;
     packed->padding = padding;
-    packed->rows = qb_rows_plan(&op->shape, sizeof(float), MR, GRANULE, GATHER_BELOW);
+    packed->rows = qb_rows_plan(&op->shape, sizeof(float), MR, GRANULE, GATHER_BELOW, false);
     packed->tile.depth = (size_t)qb_round_up(qb_linear_depth(&op->shape), STEP);
     packed->tile.range = op->range;
     packed->tile.out_stride = (size_t)op->shape.out_c;

@@ -12,7 +12,8 @@ typedef struct pixel {
     int32_t y, x;
 } pixel;
 
-qb_rows qb_rows_plan(const qb_linear_shape *s, size_t size, size_t mr, size_t granule, size_t gather_below)
+qb_rows qb_rows_plan(const qb_linear_shape *s, size_t size, size_t mr, size_t granule, size_t gather_below,
+                     bool takes_lines)
 {
     const size_t taps = (size_t)s->filter_h * (size_t)s->filter_w;
     const size_t channels = (size_t)s->in_c;
@@ -21,6 +22,12 @@ qb_rows qb_rows_plan(const qb_linear_shape *s, size_t size, size_t mr, size_t gr
     const bool ragged = channels % granule != 0 && channels < 8 * gather_below;
     if (taps == 1 && s->stride_h == 1 && s->stride_w == 1 && unpadded) {
         rows.kind = QB_ROWS_DIRECT;
+    } else if (taps > 1 && (channels < gather_below || ragged) && takes_lines && s->dilation_w == 1) {
+        rows.kind = QB_ROWS_LINES;
+        rows.taps = (size_t)s->filter_h;
+        rows.depth = (size_t)s->filter_w * channels;
+        rows.readable = (size_t)qb_round_up(rows.depth * size, QB_ROWS_LINE_UNIT);
+        rows.gathered_bytes = (uint64_t)mr * rows.taps * rows.readable;
     } else if (taps > 1 && (channels < gather_below || ragged)) {
         rows.kind = QB_ROWS_GATHERED;
         rows.taps = 1;
@@ -29,6 +36,7 @@ qb_rows qb_rows_plan(const qb_linear_shape *s, size_t size, size_t mr, size_t gr
     } else {
         rows.kind = QB_ROWS_INDIRECT;
     }
+    if (rows.kind != QB_ROWS_LINES) rows.readable = rows.depth * size;
     rows.pointers_bytes = (uint64_t)rows.taps * mr * sizeof(void *);
     return rows;
 }
@@ -160,6 +168,40 @@ static void fill_gathered(const qb_rows *rows, const qb_image *image, size_t fir
     }
 }
 
+/* Copies a pixel's lines, `readable` bytes apart, and points at them, mr apart. */
+static void gather_lines(const qb_rows *rows, const qb_image *image, const pixel *p, const void **pointers,
+                         char *gathered)
+{
+    const qb_linear_shape *s = rows->shape;
+    for (int32_t ky = 0; ky < s->filter_h; ky++, pointers += rows->mr, gathered += rows->readable) {
+        char *to = gathered;
+        for (int32_t kx = 0; kx < s->filter_w; kx++) {
+            to = copy(to, tap_at(rows, image, p, ky, kx), (size_t)s->in_c * rows->size);
+        }
+        *pointers = gathered;
+    }
+}
+
+/* Windows are read in the image where they are inside it, with all that may be read of their last line. */
+static void fill_lines(const qb_rows *rows, const qb_image *image, size_t first, size_t count, const void **pointers,
+                       char *gathered)
+{
+    const qb_linear_shape *s = rows->shape;
+    const size_t value = (size_t)s->in_c * rows->size, line = line_step(rows), mr = rows->mr;
+    const size_t last = (size_t)(s->filter_h - 1) * line + rows->readable;
+    const size_t bytes = (size_t)s->batch * qb_linear_sample(s) * rows->size;
+    pixel p = pixel_at(s, first);
+    for (size_t r = 0; r < count; r++, advance(s, &p), gathered += rows->taps * rows->readable) {
+        const int64_t at = ((int64_t)p.sample * s->in_h + p.y) * s->in_w + p.x;
+        if (is_inside(s, &p) && (size_t)at * value + last <= bytes) {
+            const char *from = (const char *)image->values + (size_t)at * value;
+            for (size_t t = 0; t < rows->taps; t++, from += line) pointers[t * mr + r] = from;
+        } else {
+            gather_lines(rows, image, &p, pointers + r, gathered);
+        }
+    }
+}
+
 void qb_rows_fill(const qb_rows *rows, const qb_image *image, size_t first, size_t count,
                   const void **pointers, void *gathered)
 {
@@ -167,6 +209,8 @@ void qb_rows_fill(const qb_rows *rows, const qb_image *image, size_t first, size
         fill_direct(rows, image, first, count, pointers);
     } else if (rows->kind == QB_ROWS_GATHERED) {
         fill_gathered(rows, image, first, count, pointers, gathered);
+    } else if (rows->kind == QB_ROWS_LINES) {
+        fill_lines(rows, image, first, count, pointers, gathered);
     } else {
         pixel p = pixel_at(rows->shape, first);
         for (size_t r = 0; r < count; r++, advance(rows->shape, &p)) {

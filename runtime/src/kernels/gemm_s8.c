@@ -251,7 +251,7 @@ bool qb_gemm_s8_prepare(qb_builder *builder, qb_step *step, qb_linear *op)
     packed->kernel = kernel;
     packed->padding = padding;
     packed->weight_zero = op->weight_zero + moved;
-    packed->rows = qb_rows_plan(&op->shape, sizeof(int8_t), kernel->mr, GRANULE, GATHER_BELOW);
+    packed->rows = qb_rows_plan(&op->shape, sizeof(int8_t), kernel->mr, GRANULE, GATHER_BELOW, kernel->takes_lines);
     packed->block = qb_gemm_block(padded_depth(packed), kernel->nr);
     if (!size_block(builder, step, packed)) return false;
     if (widens(packed)) packed->block = kernel->nr;
@@ -260,6 +260,7 @@ bool qb_gemm_s8_prepare(qb_builder *builder, qb_step *step, qb_linear *op)
     if (weights == NULL || !pack_columns(builder, packed, op)) return false;
     packed->tile.taps = packed->rows.taps;
     packed->tile.depth = packed->rows.depth;
+    packed->tile.readable = packed->rows.readable;
     packed->tile.weights = weights;
     packed->tile.tail = hybrid ? QB_TAIL_F32 : op->rounds_once ? QB_TAIL_S32 : QB_TAIL_S8;
     packed->tile.out_stride = (size_t)op->shape.out_c;

@@ -36,10 +36,15 @@ enum { MR = 8, NR = 8, KR = 4, VECTORS = NR / 4, STEP = 4, PANEL_GROUP = KR * QB
     "\tld1 {v28.16b-v31.16b}, [%[weights]], #64\n"                                                             \
     DOT_GROUP(16, 20, 24, 25) DOT_GROUP(17, 21, 26, 27) DOT_GROUP(18, 22, 28, 29) DOT_GROUP(19, 23, 30, 31)
 
-static inline __attribute__((always_inline)) void run_steps(int32x4_t *s, size_t steps, const int8_t **low,
-                                                            const int8_t **high, const int8_t **weights)
+#define START(a, b) "\tldp %q" #a ", %q" #b ", [%[start]]\n"
+
+/* The sums from `start`, eight columns', and `steps` steps. */
+static inline __attribute__((always_inline)) void run_steps(int32x4_t *s, const int32_t *start, size_t steps,
+                                                            const int8_t **low, const int8_t **high,
+                                                            const int8_t **weights)
 {
-    __asm__("\tsubs %[steps], %[steps], #4\n"
+    __asm__(START(0, 1) START(2, 3) START(4, 5) START(6, 7) START(8, 9) START(10, 11) START(12, 13) START(14, 15)
+            "\tsubs %[steps], %[steps], #4\n"
             "\tb.lo .Lfew%=\n"
             ".Lfour%=:\n" DOT_STEP DOT_STEP DOT_STEP DOT_STEP
             "\tsubs %[steps], %[steps], #4\n"
@@ -51,10 +56,10 @@ static inline __attribute__((always_inline)) void run_steps(int32x4_t *s, size_t
             "\tsubs %[steps], %[steps], #1\n"
             "\tb.ne .Lone%=\n"
             ".Lend%=:\n"
-            : "+w"(s[0]), "+w"(s[1]), "+w"(s[2]), "+w"(s[3]), "+w"(s[4]), "+w"(s[5]), "+w"(s[6]), "+w"(s[7]),
-              "+w"(s[8]), "+w"(s[9]), "+w"(s[10]), "+w"(s[11]), "+w"(s[12]), "+w"(s[13]), "+w"(s[14]),
-              "+w"(s[15]), [low] "+r"(*low), [high] "+r"(*high), [weights] "+r"(*weights), [steps] "+r"(steps)
-            :
+            : "=&w"(s[0]), "=&w"(s[1]), "=&w"(s[2]), "=&w"(s[3]), "=&w"(s[4]), "=&w"(s[5]), "=&w"(s[6]),
+              "=&w"(s[7]), "=&w"(s[8]), "=&w"(s[9]), "=&w"(s[10]), "=&w"(s[11]), "=&w"(s[12]), "=&w"(s[13]),
+              "=&w"(s[14]), "=&w"(s[15]), [low] "+r"(*low), [high] "+r"(*high), [weights] "+r"(*weights), [steps] "+r"(steps)
+            : [start] "r"(start)
             : "v16", "v17", "v18", "v19", "v20", "v21", "v22", "v23", "v24", "v25", "v26", "v27", "v28", "v29",
               "v30", "v31", "cc", "memory");
 }
@@ -67,9 +72,13 @@ static inline __attribute__((always_inline)) void multiply(const qb_tile_s8 *til
     const int8_t *weights = tile->weights + tile->first_column * groups * KR;
     for (size_t column = tile->first_column; column < tile->end_column; column += NR) {
         int32x4_t sums[MR * VECTORS];
-        qb_start_neon(tile, column, rows, VECTORS, sums);
         const int8_t *low = tile->workspace, *high = low + groups * PANEL_GROUP;
-        if (rows == MR) run_steps(sums, groups / STEP, &low, &high, &weights);
+        if (rows == MR) {
+            run_steps(sums, tile->channels.start + column, groups / STEP, &low, &high, &weights);
+            qb_start_rows_neon(tile, rows, VECTORS, sums);
+        } else {
+            qb_start_neon(tile, column, rows, VECTORS, sums);
+        }
         for (size_t steps = rows == MR ? 0 : groups / STEP; steps > 0; steps--) {
             const int8x16x4_t x = vld1q_s8_x4(low), w = vld1q_s8_x4(weights);
             GROUP(x.val[0], x.val[0], &w.val[0])
@@ -90,7 +99,7 @@ static inline __attribute__((always_inline)) void multiply(const qb_tile_s8 *til
 
 static void pack_tile(const qb_tile_s8 *tile)
 {
-    qb_pack_panels(tile->inputs, MR, tile->rows, tile->taps, tile->depth, KR, tile->workspace);
+    qb_pack_panels(tile, MR, KR);
 }
 
 static void run_tile(const qb_tile_s8 *tile)
@@ -111,6 +120,7 @@ const qb_gemm_s8 qb_gemm_s8_dotprod = {
     .kr = KR,
     .expand = 1,
     .full_range = true,
+    .takes_lines = true,
     .pack = pack_tile,
     .tile = run_tile,
 };

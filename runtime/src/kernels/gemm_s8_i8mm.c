@@ -61,7 +61,7 @@ QB_NEON_INLINE void multiply(const qb_tile_s8 *tile, const size_t panels)
 
 static void pack_tile(const qb_tile_s8 *tile)
 {
-    qb_pack_panels(tile->inputs, MR, tile->rows, tile->taps, tile->depth, KR, tile->workspace);
+    qb_pack_panels(tile, MR, KR);
 }
 
 static void run_tile(const qb_tile_s8 *tile)
@@ -80,6 +80,7 @@ const qb_gemm_s8 qb_gemm_s8_i8mm = {
     .kr = KR,
     .expand = 1,
     .full_range = true,
+    .takes_lines = true,
     .pack = pack_tile,
     .tile = run_tile,
 };

@@ -50,8 +50,10 @@ static bool check_sums(qb_builder *builder, const qb_step *step, qb_linear *op, 
     const size_t step_between = interleaved ? channels : 1;
     const qb_loops *loops = qb_builder_isa(builder)->loops;
     int32_t *sums = qb_alloc_array(builder, channels, sizeof *sums);
-    if (sums == NULL) return false;
+    int32_t *bounds = qb_alloc_array(builder, channels, sizeof *bounds);
+    if (sums == NULL || bounds == NULL) return false;
     op->weight_sums = sums;
+    op->sum_bounds = bounds;
     const int64_t zero = op->weight_zero < 0 ? -op->weight_zero : op->weight_zero;
     op->lowest_weight = op->highest_weight = w[0];
     op->largest_sum = op->largest_magnitude = 0;
@@ -66,7 +68,8 @@ static bool check_sums(qb_builder *builder, const qb_step *step, qb_linear *op, 
         }
         sums[c] = range.sum - op->weight_zero * (int32_t)depth;
         if (range.magnitudes > op->largest_magnitude) op->largest_magnitude = (int32_t)range.magnitudes;
-        if (sum * 255 + start > op->largest_sum) op->largest_sum = (int32_t)(sum * 255 + start);
+        bounds[c] = (int32_t)(sum * 255 + start);
+        if (bounds[c] > op->largest_sum) op->largest_sum = bounds[c];
     }
     return true;
 }

@@ -43,7 +43,8 @@ typedef struct qb_linear {
     qb_range_f32 range;              /* f32, hybrid: the fused activation */
     const int32_t *weight_sums;      /* int8, hybrid: Σ (w − z_w) */
     int32_t largest_magnitude;       /* int8, hybrid: of a channel's Σ |w| */
-    int32_t largest_sum;             /* int8, hybrid: a bound of the sums' magnitude, bias included */
+    const int32_t *sum_bounds;       /* int8, hybrid: of the sums' magnitudes, bias included */
+    int32_t largest_sum;             /* the largest of them */
     const float *weight_scales;      /* hybrid */
     const struct qb_loops *loops;    /* hybrid: the ISA variant's, or NULL */
     const qb_multiplier *factors;    /* int8, int16: s_x·s_w / s_y */

@@ -34,7 +34,7 @@ static bool pack_requant(qb_builder *builder, const qb_linear *op, const int32_t
         multiplier[i] = factor.multiplier;
         left[i] = factor.shift > 0 ? factor.shift : 0;
         right[i] = factor.shift > 0 ? 0 : -factor.shift;
-        shifts_right = shifts_right && factor.shift < 0;
+        shifts_right = shifts_right && factor.shift < 0 && qb_multiply(op->sum_bounds[c], factor) < INT16_MAX;
     }
     channels->start = start;
     channels->requant = (qb_requant){
@@ -42,7 +42,8 @@ static bool pack_requant(qb_builder *builder, const qb_linear *op, const int32_t
         .left = left,
         .right = right,
         .shifts_right = shifts_right,
-        .from_zero = shifts_right && op->output_zero == INT8_MIN && op->output_range.min == INT8_MIN,
+        .from_zero = shifts_right && op->output_zero == INT8_MIN && op->output_range.min == INT8_MIN &&
+                     op->output_range.max == INT8_MAX,
         .zero = (int16_t)op->output_zero,
         .min = (int8_t)op->output_range.min,
         .max = (int8_t)op->output_range.max,

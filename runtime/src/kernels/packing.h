@@ -11,8 +11,10 @@ typedef struct qb_requant {
     const int32_t *multiplier; /* in [2^30, 2^31), or 0 */
     const int32_t *left;       /* in [0, 30]: shift before the product */
     const int32_t *right;      /* in [0, 31]: rounding shift after it */
-    bool shifts_right;         /* every channel has left = 0 and right > 0, as factors under 1/2 do */
-    bool from_zero;            /* and the output's zero point is -128, so that what is negative becomes -128 */
+    bool shifts_right;         /* every channel has left = 0 and right > 0, as factors under 1/2 do, and its multiplied
+                                  sums fit int16 */
+    bool from_zero;            /* and the output's zero point is -128, so that what is negative becomes -128, and the
+                                  activation has no upper bound but 127 */
     int16_t zero;              /* of the output */
     int8_t min, max;           /* fused activation */
 } qb_requant;

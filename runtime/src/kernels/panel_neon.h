@@ -11,6 +11,8 @@
 #include <arm_neon.h>
 #include <string.h>
 
+#include "gemm.h"
+
 enum { QB_PANEL_ROWS = 4 };
 
 /* Up to sixteen bytes, zeros behind them. */
@@ -36,29 +38,34 @@ static inline void qb_store_panel_8(int8_t *to, const int8x16_t *x)
     vst4q_s64((int64_t *)(void *)to, rows);
 }
 
-/* One tap of four rows, `bytes` long, in units of 4 or 8 bytes. Returns the panel's end. */
-static inline __attribute__((always_inline)) int8_t *qb_pack_tap(const int8_t *const *x, size_t bytes,
+/* One tap of four rows, `bytes` long, in units of 4 or 8 bytes. whole: as many may be read as fill the last vector; what
+ * lies there meets weights that are zero. Returns the panel's end. */
+static inline __attribute__((always_inline)) int8_t *qb_pack_tap(const int8_t *const *x, size_t bytes, bool whole,
                                                                  const size_t unit, int8_t *to)
 {
     int8x16_t values[QB_PANEL_ROWS];
-    size_t k = 0;
-    for (; k + 16 <= bytes; k += 16, to += 16 * QB_PANEL_ROWS) {
-        for (size_t r = 0; r < QB_PANEL_ROWS; r++) values[r] = vld1q_s8(x[r] + k);
+    const int8_t *row[QB_PANEL_ROWS] = {x[0], x[1], x[2], x[3]}; /* stores of bytes may change anything in memory */
+    size_t left = bytes;
+    for (; left >= 16; left -= 16, to += 16 * QB_PANEL_ROWS) {
+        for (size_t r = 0; r < QB_PANEL_ROWS; row[r] += 16, r++) values[r] = vld1q_s8(row[r]);
         (unit == 4 ? qb_store_panel_4 : qb_store_panel_8)(to, values);
     }
-    if (k == bytes) return to;
-    for (size_t r = 0; r < QB_PANEL_ROWS; r++) values[r] = qb_load_bytes(x[r] + k, bytes - k);
+    if (left == 0) return to;
+    for (size_t r = 0; r < QB_PANEL_ROWS; r++) values[r] = whole ? vld1q_s8(row[r]) : qb_load_bytes(row[r], left);
     (unit == 4 ? qb_store_panel_4 : qb_store_panel_8)(to, values);
-    return to + (bytes - k + unit - 1) / unit * unit * QB_PANEL_ROWS;
+    return to + (left + unit - 1) / unit * unit * QB_PANEL_ROWS;
 }
 
-/* The panels of a tile's rows. inputs: [taps][mr] pointers, mr a multiple of four. */
-static inline __attribute__((always_inline)) void qb_pack_panels(const int8_t *const *inputs, const size_t mr,
-                                                                 size_t rows, size_t taps, size_t bytes,
-                                                                 const size_t unit, int8_t *to)
+/* The panels of a tile's rows. mr: of the kernel, a multiple of four. */
+static inline __attribute__((always_inline)) void qb_pack_panels(const qb_tile_s8 *tile, const size_t mr,
+                                                                 const size_t unit)
 {
+    const size_t rows = tile->rows, taps = tile->taps, bytes = tile->depth;
+    const bool whole = tile->readable > bytes;
+    int8_t *to = tile->workspace;
     for (size_t first = 0; first < rows; first += QB_PANEL_ROWS) {
-        for (size_t t = 0; t < taps; t++) to = qb_pack_tap(inputs + t * mr + first, bytes, unit, to);
+        const int8_t *const *inputs = tile->inputs + first;
+        for (size_t t = 0; t < taps; t++, inputs += mr) to = qb_pack_tap(inputs, bytes, whole, unit, to);
     }
 }
 

@@ -56,25 +56,37 @@ static inline int32x4_t qb_multiply_from_zero_neon(int32x4_t sum, qb_factors_neo
     return vrshlq_s32(vqrdmulhq_s32(sum, factors.multiplier), factors.right);
 }
 
-/* Zero point, saturation and activation for sixteen multiplied sums in order. */
-static inline int8x16_t qb_narrow_neon(int32x4_t a, int32x4_t b, int32x4_t c, int32x4_t d, const qb_requant *q)
+#if defined(__aarch64__)
+/* Eight values that fit int16. */
+static inline int16x8_t qb_join_neon(int32x4_t a, int32x4_t b)
+{
+    return vuzp1q_s16(vreinterpretq_s16_s32(a), vreinterpretq_s16_s32(b));
+}
+#else
+static inline int16x8_t qb_join_neon(int32x4_t a, int32x4_t b)
+{
+    return vcombine_s16(vmovn_s32(a), vmovn_s32(b));
+}
+#endif
+
+/* Zero point, saturation and activation for sixteen multiplied sums in order. fits: they fit int16. */
+QB_NEON_INLINE int8x16_t qb_narrow_neon(int32x4_t a, int32x4_t b, int32x4_t c, int32x4_t d, const qb_requant *q,
+                                        const bool fits)
 {
     const int16x8_t zero = vdupq_n_s16(q->zero);
-    const int16x8_t low = vqaddq_s16(vcombine_s16(vqmovn_s32(a), vqmovn_s32(b)), zero);
-    const int16x8_t high = vqaddq_s16(vcombine_s16(vqmovn_s32(c), vqmovn_s32(d)), zero);
+    const int16x8_t low =
+        vqaddq_s16(fits ? qb_join_neon(a, b) : vcombine_s16(vqmovn_s32(a), vqmovn_s32(b)), zero);
+    const int16x8_t high =
+        vqaddq_s16(fits ? qb_join_neon(c, d) : vcombine_s16(vqmovn_s32(c), vqmovn_s32(d)), zero);
     const int8x16_t bytes = vcombine_s8(vqmovn_s16(low), vqmovn_s16(high));
     return vminq_s8(vmaxq_s8(bytes, vdupq_n_s8(q->min)), vdupq_n_s8(q->max));
 }
 
-/* The same for a zero point of -128: saturation to uint8 leaves what is above it. */
-static inline int8x16_t qb_narrow_from_zero_neon(int32x4_t a, int32x4_t b, int32x4_t c, int32x4_t d,
-                                                 const qb_requant *q)
+/* The same for qb_requant.from_zero: saturation to uint8 leaves what is above the zero point. */
+static inline int8x16_t qb_narrow_from_zero_neon(int32x4_t a, int32x4_t b, int32x4_t c, int32x4_t d)
 {
-    const int16x8_t low = vcombine_s16(vqmovn_s32(a), vqmovn_s32(b));
-    const int16x8_t high = vcombine_s16(vqmovn_s32(c), vqmovn_s32(d));
-    const uint8x16_t above = vcombine_u8(vqmovun_s16(low), vqmovun_s16(high));
-    const int8x16_t bytes = vreinterpretq_s8_u8(veorq_u8(above, vdupq_n_u8(0x80)));
-    return vminq_s8(bytes, vdupq_n_s8(q->max));
+    const uint8x16_t above = vcombine_u8(vqmovun_s16(qb_join_neon(a, b)), vqmovun_s16(qb_join_neon(c, d)));
+    return vreinterpretq_s8_u8(veorq_u8(above, vdupq_n_u8(0x80)));
 }
 
 /* Sums to bytes. `rows` rows of `vectors` registers; an int8x16_t for each four registers of sums, the last filled up
@@ -94,8 +106,8 @@ QB_NEON_INLINE void qb_requantize_neon(const qb_requant *q, const qb_factors_neo
     for (size_t i = 0; i < rows * vectors; i += 4) {
         const size_t j = i + 2 < rows * vectors ? i + 2 : i;
         bytes[i / 4] = rounding == QB_ROUND_FROM_ZERO
-                           ? qb_narrow_from_zero_neon(sums[i], sums[i + 1], sums[j], sums[j + 1], q)
-                           : qb_narrow_neon(sums[i], sums[i + 1], sums[j], sums[j + 1], q);
+                           ? qb_narrow_from_zero_neon(sums[i], sums[i + 1], sums[j], sums[j + 1])
+                           : qb_narrow_neon(sums[i], sums[i + 1], sums[j], sums[j + 1], q, rounding == QB_ROUND_RIGHT);
     }
 }
 
