@@ -80,8 +80,13 @@ def environment(document: dict) -> Iterator[str]:
 
 
 def written(page: str) -> str:
-    """The page's text with its tables as results/ has them."""
-    return BLOCK.sub(lambda found: f"{found[1]}{table(ROOT / found[2], found[3])}{found[5]}", page)
+    """The page's text with its tables as results/ has them; one that was never measured stays as it is."""
+
+    def block(found: re.Match) -> str:
+        path = ROOT / found[2]
+        return f"{found[1]}{table(path, found[3])}{found[5]}" if path.exists() else found[0]
+
+    return BLOCK.sub(block, page)
 
 
 def main(arguments: list[str]) -> None:
