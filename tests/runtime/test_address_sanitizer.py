@@ -18,7 +18,7 @@ from harness import build, cache, pack
 from tests.support import linear_graphs, op_graphs, runner, winograd_graphs
 
 FLAGS = ("-O1", "-g", "-fsanitize=address,undefined", "-fno-sanitize-recover=all", "-fno-omit-frame-pointer")
-ISAS = ("scalar", "avx2", "avxvnni", "avx512", "avx512vnni", "neon", "dotprod", "i8mm")
+ISAS = ("scalar", "avx2", "avxvnni", "avx512", "avx512vnni", "neon", "fp16", "dotprod", "i8mm")
 
 pytestmark = pytest.mark.slow
 
