@@ -94,7 +94,7 @@ def hard(folder: Path, _: argparse.Namespace) -> Iterator[list[str]]:
     exporters.save(rescaled(source, folder), path)
     options = ["--model", str(path), "--dataset", "solar_cells"]
     options += ["--preprocess", "resize=128,grey,mean=127.5,std=127.5"]
-    qat = train(folder, "rescaled_qat", *options, *learning("1e-3", 8))
+    qat = train(folder, "rescaled_qat", *options, *learning("1e-4", 8))
     yield from measure(folder, "channels rescaled", "f32,int8,qat", *options, "--qat", qat)
 
 
