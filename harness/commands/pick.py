@@ -9,7 +9,16 @@ from pathlib import Path
 from devices import DeviceInfo
 from harness import release_label, reuse
 from harness.advise import Constraints, recommend
-from harness.commands._options import add_device, add_model, add_quiet, add_store, add_trial, names, settings
+from harness.commands._options import (
+    add_device,
+    add_model,
+    add_ptq,
+    add_quiet,
+    add_store,
+    add_trial,
+    names,
+    settings,
+)
 from harness.errors import UsageError
 from harness.pipeline import Request
 from harness.prepare import Prepared
@@ -43,6 +52,7 @@ def add(parser: ArgumentParser) -> None:
         "--max-mb", type=_not_negative, metavar="MB", help="millions of bytes of the model file"
     )
     parser.add_argument("--fixed-point", action="store_true", help="the hardware has no floating point")
+    add_ptq(parser)
     add_trial(parser)
     add_store(parser)
     parser.add_argument("--json", action="store_true", help="print a document for programs")
@@ -91,6 +101,7 @@ def _request(arguments: Namespace) -> Request:
         qat=arguments.qat,
         dataset=arguments.dataset,
         calibration=arguments.calibration,
+        ptq=arguments.ptq,
         samples=arguments.samples,
         settings=settings(arguments),
         store=arguments.store,

@@ -71,6 +71,14 @@ def test_on_a_real_device_what_is_missing_is_measured_in_turn_with_float(pick):
     assert runs == {"f32": (2, False), "int8": (1, True), "hybrid": (2, False)}
 
 
+def test_int8_made_by_other_steps_is_another_file_and_measured_anew(pick):
+    pick()
+    found = document(pick("--json", "--ptq", "observe(method=min_max)"))
+    assert [c["trial"]["reused"] for c in found["candidates"]] == [False, False]
+    before = document(pick("--json"))["candidates"][1]["trial"]
+    assert (before["run_id"], before["reused"]) == (1, True)
+
+
 def test_under_emulation_only_what_is_missing_is_measured(pick):
     pick(device="qemu", variants="f32")
     found = document(pick("--json", device="qemu", variants="f32,int8"))
