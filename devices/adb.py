@@ -116,7 +116,7 @@ class AdbTransport:
         return "absent"
 
     def _not_ready(self, state: str) -> DeviceError:
-        if state == "unauthorized":
+        if state in ("unauthorized", "authorizing"):  # the latter: adb still offers its keys
             return DeviceError(
                 "it does not trust this computer: unlock it and accept 'Allow USB debugging' on its screen"
             )

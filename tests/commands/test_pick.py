@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import re
 from pathlib import Path
@@ -150,8 +149,8 @@ def test_every_figure_comes_from_the_store(pick):
     assert quantized["cost"]["ratio"] == pytest.approx(expected["ratio"])
     assert quantized["cost"]["interval"] == pytest.approx(expected["interval"])
     for candidate in (base, quantized):
-        cell = dataclasses.asdict(stored[candidate["variant"]])
-        assert candidate["cell"] == json.loads(json.dumps(cell))
+        cell = stored[candidate["variant"]].as_json()
+        assert candidate["cell"] == cell
         assert candidate["cost"]["value"] == cell["latency_ms"]["median"]
     whole = sum(np.median(layer.ns) for layer in layers)
     shares = {layer.name: f"{np.median(layer.ns) / whole:.0%}" for layer in layers}

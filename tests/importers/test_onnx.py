@@ -10,12 +10,12 @@ from harness.errors import FormatError, UsageError
 from harness.importers import load
 from harness.ops import run_reference
 from harness.passes import turn_inputs
-from harness.quantize.calibrate import Range
 from harness.variants import VARIANTS
 from tests.importers.test_onnx_ops import imported, session
 from tests.support import runner
 from tests.support.float_networks import NETWORKS as IR_NETWORKS
 from tests.support.float_networks import feeds, with_int8_weights
+from tests.support.learned import Learned
 
 onnx = pytest.importorskip("onnx", reason="needs onnx")
 
@@ -269,19 +269,12 @@ def test_without_the_package_it_says_what_to_install(tmp_path, monkeypatch):
 # --- variants ---
 
 
-def ranges_of(graph, x):
-    """Of every activation on one input."""
-    names = [*graph.inputs, *(name for node in graph.nodes for name in node.outputs)]
-    values = run_reference(graph, {"input": x}, names)
-    return {name: Range(float(v.min()), float(v.max())) for name, v in values.items()}
-
-
 @pytest.mark.parametrize("variant", ["hybrid", "int8"])
 @pytest.mark.parametrize("name", NETWORKS)
 def test_variants_of_a_float_network_run(name, variant, tmp_path):
     graph, x, wanted = optimized(name, tmp_path)
     graph, x = turn_inputs.run(graph), x.transpose(0, 2, 3, 1)
-    made = VARIANTS[variant].make(graph, ranges_of(graph, x))
+    made = VARIANTS[variant].make(graph, Learned(x))
     source = made.tensors["input"].quant
     (got,) = runner.predict(made, [x if source is None else source.quantize(x, np.int8)], tmp_path)
     target = made.tensors[made.outputs[0]].quant
