@@ -40,7 +40,7 @@ RUNS = {
     "networks-local": ["--device", "local", "--model", f"{MOBILENETS},inception_v3,resnet_v2_101",
                        "--weights", "seeded", "--variants", "all", "--quick"],
     "mobilenets-qemu": ["--device", "qemu", "--model", MOBILENETS, "--weights", "seeded",
-                        "--variants", "all", "--processes", "1"],
+                        "--variants", "all", "--quick", "--processes", "1"],
     "mobilenet-accuracy": ["--device", "local", "--model", LAB_NAME, "--variants", "all", "--quick",
                            "--weights", str(LAB / "models" / f"{LAB_NAME}_frozen.pb"),
                            "--qat", str(LAB / "models" / f"{LAB_NAME}_quant.tflite"),
