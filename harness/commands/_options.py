@@ -7,9 +7,10 @@ import re
 from dataclasses import replace
 from pathlib import Path
 
-from harness import ptq
+from harness import ptq, release_label
 from harness.errors import UsageError
 from harness.files import replacing
+from harness.pipeline import Request
 from harness.prepare import variant_graph
 from harness.progress import ProgressLine
 from harness.quantize import steps
@@ -127,7 +128,31 @@ def add_trial(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def settings(arguments: argparse.Namespace) -> TrialSettings:
+def request(
+    arguments: argparse.Namespace, devices: tuple[str, ...], models: tuple[str, ...], *, resume: bool = False
+) -> Request:
+    """What the options of `add_model`, `add_ptq`, `add_trial`, `add_store` and --variants ask for."""
+    named = arguments.release
+    return Request(
+        devices=devices,
+        models=models,
+        variants=arguments.variants,
+        weights=arguments.weights,
+        preprocess=arguments.preprocess,
+        qat=arguments.qat,
+        dataset=arguments.dataset,
+        calibration=arguments.calibration,
+        ptq=arguments.ptq,
+        samples=arguments.samples,
+        settings=_settings(arguments),
+        store=arguments.store,
+        release=release_label.of_folder(Path.cwd()) if named is None else release_label.checked(named),
+        wait_s=arguments.wait,
+        resume=resume,
+    )
+
+
+def _settings(arguments: argparse.Namespace) -> TrialSettings:
     """What --trial and --processes say."""
     length = LENGTHS[arguments.trial]
     return length if arguments.processes is None else replace(length, processes=arguments.processes)

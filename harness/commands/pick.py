@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import sys
 from argparse import ArgumentParser, ArgumentTypeError, Namespace
-from pathlib import Path
 
 from devices import DeviceInfo
-from harness import release_label, reuse
+from harness import reuse
 from harness.advise import Constraints, recommend
 from harness.commands._options import (
     add_device,
@@ -17,10 +16,9 @@ from harness.commands._options import (
     add_store,
     add_trial,
     names,
-    settings,
+    request,
 )
 from harness.errors import UsageError
-from harness.pipeline import Request
 from harness.prepare import Prepared
 from harness.progress import ProgressLine
 from harness.report.pick import as_json, as_text
@@ -81,33 +79,14 @@ def run(arguments: Namespace) -> int:
     def check(info: DeviceInfo, job: Prepared) -> None:
         _refuse_unanswerable(constraints, info, job)
 
+    asked = request(arguments, (arguments.device,), (arguments.model,))
     with ProgressLine(arguments.quiet) as progress:
-        trials, notes = reuse.trials(_request(arguments), check, progress, progress.note)
+        trials, notes = reuse.trials(asked, check, progress, progress.note)
     found = recommend(trials, constraints)
     print(as_json(found) if arguments.json else as_text(found))
     for note in notes:
         print(note, file=sys.stderr)
     return 0 if found.chosen else 1
-
-
-def _request(arguments: Namespace) -> Request:
-    named = arguments.release
-    return Request(
-        devices=(arguments.device,),
-        models=(arguments.model,),
-        variants=arguments.variants,
-        weights=arguments.weights,
-        preprocess=arguments.preprocess,
-        qat=arguments.qat,
-        dataset=arguments.dataset,
-        calibration=arguments.calibration,
-        ptq=arguments.ptq,
-        samples=arguments.samples,
-        settings=settings(arguments),
-        store=arguments.store,
-        release=release_label.of_folder(Path.cwd()) if named is None else release_label.checked(named),
-        wait_s=arguments.wait,
-    )
 
 
 def _refuse_unanswerable(constraints: Constraints, info: DeviceInfo, job: Prepared) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from tabulate import tabulate
 
-from harness import estimate, pipeline, release_label
+from harness import estimate, pipeline
 from harness.columns import TABLE, WIDE
 from harness.commands._options import (
     add_model,
@@ -20,7 +20,7 @@ from harness.commands._options import (
     add_store,
     add_trial,
     names,
-    settings,
+    request,
     store_exists,
     write_whole,
 )
@@ -78,34 +78,13 @@ def add(parser: ArgumentParser) -> None:
     add_quiet(parser)
 
 
-def _request(arguments: Namespace) -> pipeline.Request:
-    named = arguments.release
-    return pipeline.Request(
-        devices=arguments.device,
-        models=arguments.model,
-        variants=arguments.variants,
-        weights=arguments.weights,
-        preprocess=arguments.preprocess,
-        qat=arguments.qat,
-        dataset=arguments.dataset,
-        calibration=arguments.calibration,
-        ptq=arguments.ptq,
-        samples=arguments.samples,
-        settings=settings(arguments),
-        store=arguments.store,
-        release=release_label.of_folder(Path.cwd()) if named is None else release_label.checked(named),
-        wait_s=arguments.wait,
-        resume=arguments.resume,
-    )
-
-
 def run(arguments: Namespace) -> int:
     """3 where a cell failed, 1 where one is invalid, else 0."""
-    request = _request(arguments)
+    asked = request(arguments, arguments.device, arguments.model, resume=arguments.resume)
     if arguments.dry_run:
-        return _dry_run(request)
+        return _dry_run(asked)
     with ProgressLine(arguments.quiet) as progress:
-        outcome = pipeline.run(request, progress, progress.note)
+        outcome = pipeline.run(asked, progress, progress.note)
     width = shutil.get_terminal_size((110, 40)).columns
     layout = LAYOUTS.get(arguments.like, partial(wide_table, columns=WIDE if arguments.wide else TABLE))
     text = render(outcome.cells, outcome.record, arguments.format, width, layout)
@@ -121,16 +100,16 @@ def run(arguments: Namespace) -> int:
     return 0 if verdicts == {VALID} else 1
 
 
-def _dry_run(request: pipeline.Request) -> int:
-    with Store.open(request.store) if store_exists(request.store) else nullcontext() as store:
-        planned = list(estimate.plan(request, store))
+def _dry_run(asked: pipeline.Request) -> int:
+    with Store.open(asked.store) if store_exists(asked.store) else nullcontext() as store:
+        planned = list(estimate.plan(asked, store))
     headers = ["device", "model", "variant", "processes", "samples", "bytes", "time"]
     print(tabulate(map(_planned_row, planned), headers, colalign=["left"] * 3 + ["right"] * 4))
     processes, seconds = sum(p.processes for p in planned), sum(p.seconds for p in planned)
     least = "" if all(p.earlier for p in planned) else "at least "
     print(f"\n{len(planned)} cells, {processes} timed processes, {least}{duration(seconds)}")
-    place = shown_name(parse_url(request.store))  # without a password
-    print(f"release: {request.release or 'none'}; store: {place}")
+    place = shown_name(parse_url(asked.store))  # without a password
+    print(f"release: {asked.release or 'none'}; store: {place}")
     return 0
 
 
