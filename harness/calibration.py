@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -11,7 +10,7 @@ from typing import TypeVar
 import numpy as np
 
 import devices
-from harness import datasets
+from harness import artifacts, datasets
 from harness.datasets import Dataset
 from harness.graph import Graph
 from harness.observing import Observing
@@ -37,7 +36,7 @@ class Calibration:
         self.samples = samples
         self._work = work
         self._progress = progress
-        self._seen: dict[tuple[str, bool], dict[str, Activation]] = {}  # by the model file's hash, with bins
+        self._seen: dict[tuple[str, bool], dict[str, Activation]] = {}  # by the graph's hash, with bins
 
     def ranges(self, graph: Graph) -> dict[str, Range]:
         """The minimum and maximum of every float activation over all samples.
@@ -48,14 +47,15 @@ class Calibration:
 
     def activations(self, graph: Graph, *, bins: bool) -> Mapping[str, Activation]:
         """What every float activation did; with `bins` its histogram too, at the cost of a second run."""
-        run = self._observing(graph)
-        if (run.digest, bins) not in self._seen:
-            extremes = self._seen.get((run.digest, False))
+        key = artifacts.fingerprint(graph)
+        if (key, bins) not in self._seen:
+            run = self._observing(graph)
+            extremes = self._seen.get((key, False))
             extremes = run.extremes() if extremes is None else extremes
-            self._seen[run.digest, False] = extremes
+            self._seen[key, False] = extremes
             if bins:
-                self._seen[run.digest, True] = _with_bins(run, extremes)
-        return _with_turned(graph, self._seen[run.digest, bins])
+                self._seen[key, True] = _with_bins(run, extremes)
+        return _with_turned(graph, self._seen[key, bins])
 
     def channels(self, graph: Graph, names: Sequence[str]) -> dict[str, Channels]:
         """What each channel of these float activations did."""
@@ -85,9 +85,8 @@ class Calibration:
         return np.linspace(0, len(self.samples) - 1, min(count, len(self.samples))).round().astype(int)
 
     def _observing(self, graph: Graph) -> Observing:
-        contents = (self.samples.samples, self.samples.preprocess, self.samples.input_shape)
         # Two models may share the folder but not the file.
-        data = self._work / f"calibration-{hashlib.sha256(repr(contents).encode()).hexdigest()[:16]}.qbd"
+        data = self._work / f"calibration-{artifacts.fingerprint(self.samples.contents)[:16]}.qbd"
         if not data.exists():
             datasets.write_dataset(
                 self.samples,

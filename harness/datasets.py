@@ -71,6 +71,11 @@ class Dataset:
         return storage_of(first, self._read(first).dtype, self.preprocess)
 
     @property
+    def contents(self) -> list[object]:
+        """All that decides the bytes of a dataset file."""
+        return [self.samples, self.preprocess, self.input_shape]
+
+    @property
     def sample_bytes(self) -> int:
         """Of one sample in a dataset file."""
         return math.prod(self.input_shape) * self.storage.dtype.itemsize

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
@@ -27,7 +26,7 @@ LEAST, LARGEST, SUM = range(3)  # of a channel, in the order of the runner's fil
 
 
 class Observing:
-    """A graph and its samples in the runner on this machine. digest: of the model file."""
+    """A graph and its samples in the runner on this machine."""
 
     def __init__(self, graph: Graph, data: Path, samples: int, work: Path, progress: Progress) -> None:
         """work: a folder for files in between."""
@@ -35,8 +34,6 @@ class Observing:
         self._work, self._progress = work, progress
         self._model = work / "calibration.qbm"
         write(graph, self._model)
-        with self._model.open("rb") as stream:
-            self.digest = hashlib.file_digest(stream, "sha256").hexdigest()
 
     def extremes(self) -> dict[str, Activation]:
         """The lowest and highest value of every float activation in every sample."""

@@ -233,7 +233,7 @@ def _write(
         path.write_bytes(content)
         return {"size": len(content), "compressed_size": len(zlib.compress(content, COMPRESSION))}
 
-    seen = _content(calibration.samples) if kind.calibrated else None
+    seen = calibration.samples.contents if kind.calibrated else None
     file = artifacts.provide([source.fingerprint, name, kind.steps, seen], path, make)
     return Variant(
         name=name,
@@ -243,11 +243,6 @@ def _write(
         size_bytes=file.facts["size"],
         size_compressed_bytes=file.facts["compressed_size"],
     )
-
-
-def _content(samples: Dataset) -> list[object]:
-    """All that decides the bytes of a dataset file."""
-    return [samples.samples, samples.preprocess, samples.input_shape]
 
 
 def _write_evaluation(
@@ -266,7 +261,7 @@ def _write_evaluation(
             datasets.write_dataset(part, path, lambda done, _: shown(first + done, len(dataset)))
             return {}
 
-        file = artifacts.provide(_content(part), work / f"{name}-{first}.qbd", make)
+        file = artifacts.provide(part.contents, work / f"{name}-{first}.qbd", make)
         digests.append(file.sha256)
         shards.append((file.path, len(part)))
     sha256 = datasets.content_sha256(dataset, digests)
