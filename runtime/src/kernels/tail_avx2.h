@@ -18,6 +18,13 @@ typedef struct qb_requant_avx2 {
     __m256i shifted;        /* all ones where right > 0 */
 } qb_requant_avx2;
 
+/* Odd lanes in the places of even ones, as a shuffle: behind a shift, compilers take VPMULDQ for a product of 64-bit values
+ * and multiply three times. */
+static inline __m256i qb_odd_lanes_avx2(__m256i x)
+{
+    return _mm256_shuffle_epi32(x, 0xF5);
+}
+
 /* Both roundings of qb_multiply add before they shift: 2^30 to the product, which leaves 31 bits, then 2^(right − 1)
  * to what remains. With headroom their sum is added once, to the product: 2^30 + 2^(right − 1) · 2^31. */
 static inline qb_requant_avx2 qb_requant_load_avx2(const qb_requant *q, size_t c)
@@ -29,7 +36,7 @@ static inline qb_requant_avx2 qb_requant_load_avx2(const qb_requant *q, size_t c
     const __m256i even = _mm256_loadu_si256((const __m256i *)(q->multiplier + c));
     return (qb_requant_avx2){
         .even = even,
-        .odd = _mm256_srli_epi64(even, 32),
+        .odd = qb_odd_lanes_avx2(even),
         .even_nudge = _mm256_add_epi64(nudge, _mm256_slli_epi64(_mm256_and_si256(half, low), 31)),
         .odd_nudge = _mm256_add_epi64(nudge, _mm256_slli_epi64(_mm256_srli_epi64(half, 32), 31)),
         .left = _mm256_loadu_si256((const __m256i *)(q->left + c)),
@@ -45,7 +52,7 @@ static inline __m256i qb_multiply_avx2(__m256i sum, const qb_requant_avx2 *r)
     const __m256i shifted = _mm256_sllv_epi32(sum, r->left);
     const __m256i even = _mm256_add_epi64(_mm256_mul_epi32(shifted, r->even), r->even_nudge);
     const __m256i odd =
-        _mm256_add_epi64(_mm256_mul_epi32(_mm256_srli_epi64(shifted, 32), r->odd), r->odd_nudge);
+        _mm256_add_epi64(_mm256_mul_epi32(qb_odd_lanes_avx2(shifted), r->odd), r->odd_nudge);
     const __m256i high = _mm256_blend_epi32(_mm256_srli_epi64(even, 31), _mm256_slli_epi64(odd, 1), 0xAA);
     /* halves go away from zero: one less before the shift of a negative value */
     const __m256i away = _mm256_add_epi32(high, _mm256_and_si256(_mm256_srai_epi32(sum, 31), r->shifted));
@@ -57,7 +64,7 @@ static inline __m256i qb_multiply_avx2(__m256i sum, const qb_requant_avx2 *r)
 static inline __m256i qb_multiply_from_zero_avx2(__m256i sum, const qb_requant_avx2 *r)
 {
     const __m256i even = _mm256_add_epi64(_mm256_mul_epi32(sum, r->even), r->even_nudge);
-    const __m256i odd = _mm256_add_epi64(_mm256_mul_epi32(_mm256_srli_epi64(sum, 32), r->odd), r->odd_nudge);
+    const __m256i odd = _mm256_add_epi64(_mm256_mul_epi32(qb_odd_lanes_avx2(sum), r->odd), r->odd_nudge);
     return _mm256_srav_epi32(_mm256_blend_epi32(_mm256_srli_epi64(even, 32), odd, 0xAA), r->right_of_upper);
 }
 
