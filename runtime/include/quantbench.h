@@ -41,11 +41,12 @@ typedef struct qb_view {
     int32_t zero_point;
 } qb_view;
 
-/* Maps a model file read-only and checks all of it. NULL, with *error filled in, where it cannot be used. */
+/* Maps a model file read-only and checks all of it but its constants. NULL, with *error filled in, where it cannot be
+ * used. */
 qb_model *qb_model_open(const char *path, qb_error *error);
 void qb_model_close(qb_model *model);
 
-/* Allocates the arena and prepares every node. `isa` forces an ISA variant by name; NULL or "" chooses the best. */
+/* Allocates the arena, checks the constants and prepares every node. `isa` forces an ISA variant by name; NULL or "" chooses the best. */
 qb_session *qb_session_create(const qb_model *model, const char *isa, qb_error *error);
 void qb_session_destroy(qb_session *session);
 

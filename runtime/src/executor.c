@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "constants.h"
 #include "error.h"
 #include "ops.h"
 
@@ -188,33 +189,29 @@ static bool prepare_step(qb_builder *builder, qb_step *step)
     return true;
 }
 
-enum { RELEASE_AFTER = 1 << 20 }; /* bytes of constants */
-
-static size_t constants_size(const qb_step *step)
+/* Lets each op prepare its node. */
+static bool prepare_steps(qb_builder *builder, qb_constants *constants)
 {
-    size_t size = 0;
-    for (uint32_t i = 0; i < step->in_count; i++) {
-        if (step->in[i] != NULL && step->in[i]->kind == QB_CONSTANT) size += step->in[i]->size;
+    qb_session *session = builder->session;
+    for (uint32_t i = 0; i < session->model->node_count; i++) {
+        qb_constants_take(constants, &session->steps[i]);
+        if (!prepare_step(builder, &session->steps[i])) return false;
+        qb_constants_release(constants);
     }
-    return size;
+    return true;
 }
 
-/* Lets each op prepare its node, then gives all steps one scratch area as large as the largest wish. */
+/* Prepares the steps, then gives all of them one scratch area as large as the largest wish. A file that is damaged may be
+ * refused for what the damage did: then its checksum says so. */
 static bool prepare(qb_session *session, qb_error *error)
 {
     qb_builder builder = {.session = session, .error = error};
-    const uint32_t count = session->model->node_count;
-    size_t constants_read = 0;
-    for (uint32_t i = 0; i < count; i++) {
-        if (!prepare_step(&builder, &session->steps[i])) return false;
-        constants_read += constants_size(&session->steps[i]);
-        if (constants_read < RELEASE_AFTER && i + 1 < count) continue;
-        qb_model_release_pages(session->model);
-        constants_read = 0;
-    }
+    qb_constants constants = {.model = session->model};
+    const bool prepared = prepare_steps(&builder, &constants);
+    if (!qb_constants_finish(&constants, error) || !prepared) return false;
     void *scratch = qb_alloc(&builder, builder.scratch_size);
     if (scratch == NULL) return false;
-    for (uint32_t i = 0; i < count; i++) session->steps[i].scratch = scratch;
+    for (uint32_t i = 0; i < session->model->node_count; i++) session->steps[i].scratch = scratch;
     return true;
 }
 

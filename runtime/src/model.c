@@ -1,4 +1,4 @@
-/* Opening a model file: mapping, header, checksums, sections. */
+/* Opening a model file: mapping, header, sections, the tables' checksum. */
 #define _DEFAULT_SOURCE /* madvise */
 
 #include "model.h"
@@ -81,37 +81,20 @@ static bool check_sections(const qb_model *model, qb_error *error)
     return true;
 }
 
-/* The pages from the one that `from` lies in. */
-static void release_pages(const uint8_t *from, size_t size)
+void qb_model_release_pages(const qb_model *model, const uint8_t *from, size_t size)
 {
-    const uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE), start = (uintptr_t)from / page * page;
-    madvise((void *)start, size + ((uintptr_t)from - start), MADV_DONTNEED); /* a wish: failure changes nothing */
+    enum { AROUND = 64 << 10 }; /* a page fault maps neighbours too, as many as such a part of the addresses has */
+    const uintptr_t start = (uintptr_t)model->bytes, end = start + model->size;
+    const uintptr_t first = (uintptr_t)from / AROUND * AROUND, last = ((uintptr_t)from + size + AROUND - 1) / AROUND * AROUND;
+    const uintptr_t clipped = first > start ? first : start;
+    madvise((void *)clipped, (last < end ? last : end) - clipped, MADV_DONTNEED); /* a wish: failure changes nothing */
 }
 
-/* Never holds more than a part of the file in memory. */
-static uint32_t checksum_in_parts(const uint8_t *bytes, size_t size)
+static bool check_tables(const qb_model *model, qb_error *error)
 {
-    enum { PART = 1 << 20 };
-    uint32_t crc = 0;
-    for (size_t at = 0; at < size; at += PART) {
-        const size_t part = size - at < PART ? size - at : PART;
-        crc = qb_crc32(crc, bytes + at, part);
-        release_pages(bytes + at, part);
-    }
-    return crc;
-}
-
-static bool check_checksums(const qb_model *model, qb_error *error)
-{
-    const uint64_t data = model->header->sections[QB_SECTION_DATA].offset;
-    const uint64_t tables = sizeof(qb_model_header);
-    if (qb_crc32(0, model->bytes + tables, (size_t)(data - tables)) != model->header->tables_crc32) {
-        return qb_fail(error, "%s: the tables' checksum does not match: the file is damaged", model->path);
-    }
-    if (checksum_in_parts(model->bytes + data, model->size - (size_t)data) != model->header->data_crc32) {
-        return qb_fail(error, "%s: the constants' checksum does not match: the file is damaged", model->path);
-    }
-    return true;
+    const uint64_t tables = sizeof(qb_model_header), data = model->header->sections[QB_SECTION_DATA].offset;
+    if (qb_crc32(0, model->bytes + tables, (size_t)(data - tables)) == model->header->tables_crc32) return true;
+    return qb_fail(error, "%s: the tables' checksum does not match: the file is damaged", model->path);
 }
 
 static void locate_sections(qb_model *model)
@@ -145,7 +128,7 @@ qb_model *qb_model_open(const char *path, qb_error *error)
     }
     model->path = copy;
     if (!map_file(model, error) || !check_header(model, error) || !check_sections(model, error) ||
-        !check_checksums(model, error)) {
+        !check_tables(model, error)) {
         qb_model_close(model);
         return NULL;
     }
@@ -156,11 +139,6 @@ qb_model *qb_model_open(const char *path, qb_error *error)
     }
     model->name = model->strings + model->header->name;
     return model;
-}
-
-void qb_model_release_pages(const qb_model *model)
-{
-    release_pages(model->data, (size_t)model->data_size);
 }
 
 void qb_model_close(qb_model *model)

@@ -1,8 +1,9 @@
 /* A model file, mapped and checked: what the executor and the runner read from it can be trusted.
  *
- * Checked at open (model.c: the file and its sections; model_check.c: the records): checksums, section bounds, names,
- * every index, tensor sizes, quantizations, arena ranges, and that each node reads only what is there by then. Not
- * checked: whether tensors and attributes suit an op, which is for the op's prepare (kernels/kernel.h).
+ * Checked at open (model.c: the file and its sections; model_check.c: the records): the tables' checksum, section bounds,
+ * names, every index, tensor sizes, quantizations, arena ranges, and that each node reads only what is there by then. Left
+ * to the session: the constants' checksum (constants.h), and whether tensors and attributes suit an op, which is for the
+ * op's prepare (kernels/kernel.h).
  */
 #ifndef QB_MODEL_H
 #define QB_MODEL_H
@@ -41,9 +42,9 @@ struct qb_model {
 /* The records' half of the checks, in model_check.c. */
 bool qb_model_check_records(const qb_model *model, qb_error *error);
 
-/* Lets go of the pages of constants that were read, which the file can give again: they would count as the process's
- * memory beside what was packed from them. */
-void qb_model_release_pages(const qb_model *model);
+/* Lets go of the pages of a part that was read, which the file can give again: they would count as the process's memory
+ * beside what was packed from them. */
+void qb_model_release_pages(const qb_model *model, const uint8_t *from, size_t size);
 
 /* Bytes of one element, 0 for an unknown dtype. */
 size_t qb_dtype_size(uint8_t dtype);

@@ -4,6 +4,7 @@
 #include "../isa.h"
 #include "gemm.h"
 #include "gemm_rows.h"
+#include "interleave.h"
 
 enum { GRANULE = 1, GATHER_BELOW = 4, MAX_NR = 64, STRIP = 64 };
 
@@ -23,15 +24,15 @@ static void pack_columns(const qb_linear *op, size_t first, size_t count, size_t
 {
     const size_t depth = qb_linear_depth(&op->shape);
     float expanded[MAX_NR * STRIP];
-    const float *from[MAX_NR];
-    for (size_t start = 0; start < depth; start += STRIP) {
+    for (size_t start = 0; start < depth; start += STRIP, to += STRIP * nr) {
         const size_t length = depth - start < STRIP ? depth - start : STRIP;
-        for (size_t n = 0; n < count; n++) {
-            from[n] = qb_linear_weights_f32(op, (first + n) * depth + start, length, expanded + n * STRIP);
+        qb_columns columns = {.stride = depth * sizeof *to, .columns = count, .nr = nr, .to = to};
+        columns.from = qb_linear_weights_f32(op, first * depth + start, length, expanded);
+        for (size_t n = 1; op->half_weights && n < count; n++) {
+            qb_linear_weights_f32(op, (first + n) * depth + start, length, expanded + n * STRIP);
         }
-        for (size_t k = 0; k < length; k++, to += nr) { /* filled in order: by cache lines */
-            for (size_t n = 0; n < count; n++) to[n] = from[n][k];
-        }
+        if (op->half_weights) columns.stride = STRIP * sizeof *to;
+        qb_interleave_32(&columns, length);
     }
 }
 

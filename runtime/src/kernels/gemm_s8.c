@@ -5,6 +5,7 @@
 #include "../isa.h"
 #include "gemm.h"
 #include "gemm_rows.h"
+#include "interleave.h"
 
 enum { GRANULE = 16, GATHER_BELOW = 16 }; /* int8 values in a vector register */
 enum { MAX_KR = 16 }; /* the largest kr of any kernel */
@@ -39,31 +40,47 @@ static void place_depths(const qb_gemm_s8 *kernel, size_t column, size_t *offset
     }
 }
 
+/* One tap of one column, group by group. */
+static void pack_depths(const qb_gemm_s8 *kernel, size_t column, const int8_t *from, size_t used, int moved, int8_t *group)
+{
+    const size_t kr = kernel->kr;
+    size_t offsets[MAX_KR];
+    place_depths(kernel, column, offsets);
+    for (size_t k = 0; k < used; k += kr, group += kernel->nr * kr) {
+        const size_t count = used - k < kr ? used - k : kr;
+        for (size_t i = 0; i < count; i++) group[offsets[i]] = (int8_t)(from[k + i] + moved);
+    }
+}
+
+/* What packs whole groups that have a column's depths side by side; NULL for others. */
+static void (*interleave_of(const qb_gemm_s8 *kernel))(const qb_columns *columns, size_t count)
+{
+    if (kernel->kp != 0) return NULL;
+    return kernel->kr == 2 ? qb_interleave_16 : kernel->kr == 4 ? qb_interleave_32 : NULL;
+}
+
 /* OHWI to the layout of gemm.h, the zero point moved to packed->weight_zero. */
 static int8_t *pack_weights(qb_builder *builder, const packed_s8 *packed, const qb_linear *op)
 {
-    const size_t nr = packed->kernel->nr, kr = packed->kernel->kr, columns = (size_t)op->shape.out_c;
+    const qb_gemm_s8 *kernel = packed->kernel;
+    const size_t nr = kernel->nr, kr = kernel->kr, columns = (size_t)op->shape.out_c, line = qb_linear_depth(&op->shape);
     const size_t taps = packed->rows.taps, depth = (size_t)(padded_depth(packed) / taps);
-    const size_t used = qb_linear_depth(&op->shape) / taps; /* the rest of the depth stays zero */
+    const size_t used = line / taps; /* the rest of the depth stays zero */
     int8_t *weights =
         qb_alloc_array(builder, qb_round_up(columns, nr) * padded_depth(packed), sizeof *weights);
     if (weights == NULL) return NULL;
-    const int8_t *from = op->weights;
     const int moved = packed->weight_zero - op->weight_zero;
-    for (size_t n = 0; n < columns; n++) {
-        size_t offsets[MAX_KR];
-        place_depths(packed->kernel, n, offsets);
-        for (size_t t = 0; t < taps; t++, from += used) {
-            int8_t *group = weights + (n / nr * taps + t) * depth * nr;
-            size_t k = 0;
-            if (moved == 0 && kr == 4 && offsets[3] == offsets[0] + 3) { /* dot products' groups, a word each */
-                for (; k + 4 <= used; k += 4, group += nr * 4) memcpy(group + offsets[0], from + k, 4);
-            } else if (moved == 0 && kr == 2) {
-                for (; k + 2 <= used; k += 2, group += nr * 2) memcpy(group + offsets[0], from + k, 2);
-            }
-            for (; k < used; k += kr, group += nr * kr) {
-                const size_t count = used - k < kr ? used - k : kr;
-                for (size_t i = 0; i < count; i++) group[offsets[i]] = (int8_t)(from[k + i] + moved);
+    void (*const interleave)(const qb_columns *, size_t) = moved == 0 ? interleave_of(kernel) : NULL;
+    const size_t whole = interleave != NULL ? used / kr * kr : 0;
+    for (size_t first = 0; first < columns; first += nr) {
+        const size_t count = columns - first < nr ? columns - first : nr;
+        const int8_t *from = (const int8_t *)op->weights + first * line;
+        int8_t *to = weights + first * depth * taps;
+        for (size_t t = 0; t < taps; t++, from += used, to += depth * nr) {
+            const qb_columns panel = {.from = from, .stride = line, .columns = count, .nr = nr, .to = to};
+            if (whole > 0) interleave(&panel, whole / kr);
+            for (size_t n = 0; whole < used && n < count; n++) {
+                pack_depths(kernel, n, from + n * line + whole, used - whole, moved, to + whole * nr);
             }
         }
     }

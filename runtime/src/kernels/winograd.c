@@ -6,6 +6,7 @@
 
 #include "../isa.h"
 #include "gemm_rows.h"
+#include "interleave.h"
 
 enum {
     TILES_BYTES = 384 * 1024, /* of transformed inputs: the weights of nr columns serve as many tiles as fit */
@@ -197,13 +198,16 @@ static bool pack_weights(qb_builder *builder, packed *p, const qb_linear *op)
     const size_t nr = p->kernel->nr, columns = (size_t)op->shape.out_c, depth = (size_t)op->shape.in_c;
     int8_t *weights = qb_alloc_array(builder, qb_round_up(columns, nr) * QB_WINOGRAD_TAPS * depth, sizeof *weights);
     if (weights == NULL) return false;
-    const int8_t *from = op->weights;
-    for (size_t n = 0; n < columns; n++) {
-        int8_t *to = weights + (n / nr * nr * QB_WINOGRAD_TAPS * depth) + n % nr * QB_WINOGRAD_PAIR;
-        for (size_t k = 0; k < QB_WINOGRAD_TAPS * depth; k += QB_WINOGRAD_PAIR, to += nr * QB_WINOGRAD_PAIR) {
-            memcpy(to, from + k, QB_WINOGRAD_PAIR);
-        }
-        from += QB_WINOGRAD_TAPS * depth;
+    const size_t line = QB_WINOGRAD_TAPS * depth;
+    for (size_t first = 0; first < columns; first += nr) {
+        const qb_columns panel = {
+            .from = (const int8_t *)op->weights + first * line,
+            .stride = line,
+            .columns = columns - first < nr ? columns - first : nr,
+            .nr = nr,
+            .to = weights + first * line,
+        };
+        qb_interleave_16(&panel, line / QB_WINOGRAD_PAIR);
     }
     p->weights = weights;
     return true;
