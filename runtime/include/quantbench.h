@@ -46,7 +46,8 @@ typedef struct qb_view {
 qb_model *qb_model_open(const char *path, qb_error *error);
 void qb_model_close(qb_model *model);
 
-/* Allocates the arena, checks the constants and prepares every node. `isa` forces an ISA variant by name; NULL or "" chooses the best. */
+/* Allocates the arena, checks the constants and prepares every node. `isa` forces an ISA variant by name; NULL or ""
+ * chooses the best. */
 qb_session *qb_session_create(const qb_model *model, const char *isa, qb_error *error);
 void qb_session_destroy(qb_session *session);
 
