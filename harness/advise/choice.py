@@ -4,7 +4,8 @@
 2. Post-training quantization first: a network trained with quantization stands in line only where
    post-training int8 fails a constraint, or where the hardware is fixed-point only; there it comes first,
    unless post-training int8 has more samples right.
-3. Of the rest the cheapest; of those that no measurement tells from the cheapest, the smallest file.
+3. Of the rest the cheapest; of those that no measurement tells from the cheapest, the smallest file; of
+   files of one size, again the cheapest.
 """
 
 from __future__ import annotations
@@ -12,11 +13,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from harness.advise.evidence import POST_TRAINING, Candidate, paired_accuracy
+from harness.advise.evidence import POST_TRAINING, Candidate, paired_accuracy, times_as_long
 from harness.comparison import ANNOUNCED
 
 ALPHA = 0.05  # of a difference of accuracies that is called one
-EXACT_TIE = 0.01  # of instructions: bench compare lets as much pass
+EXACT_TIE = 0.01  # of instructions or bytes: bench compare lets as much pass
 ROUNDING = 1e-9
 
 
@@ -104,7 +105,9 @@ def choose(candidates: Sequence[Candidate], constraints: Constraints) -> Candida
         return None
     cheapest = min(costed, key=lambda c: c.relative_cost)
     equal = [c for c in costed if no_dearer(c, cheapest)]
-    return min(equal, key=lambda c: (c.cell.size_bytes, -(c.cell.top1 or 0.0), c.relative_cost))
+    most = (1 + EXACT_TIE) * min(c.cell.size_bytes for c in equal)
+    small = [c for c in equal if c.cell.size_bytes <= most]
+    return min(small, key=lambda c: (c.relative_cost, c.cell.size_bytes, -(c.cell.top1 or 0.0)))
 
 
 def _in_line(pool: list[Candidate], fixed_point: bool) -> list[Candidate]:
@@ -124,12 +127,19 @@ def more_accurate(candidate: Candidate, other: Candidate) -> bool:
 
 
 def no_dearer(candidate: Candidate, cheapest: Candidate) -> bool:
-    """Whether no measurement tells their costs apart: they are within the tie, or their intervals overlap."""
+    """Whether no measurement tells their costs apart.
+
+    They are within the tie, or the interval of their ratio holds 1; where no run has the times of both, their
+    intervals beside the float variant overlap.
+    """
     tie = EXACT_TIE if candidate.cell.emulated else ANNOUNCED
     if candidate.relative_cost <= (1 + tie) * cheapest.relative_cost:
         return True
-    low, high = candidate.cost.interval, cheapest.cost.interval
-    return low is not None and high is not None and low[0] <= high[1]
+    own, its = candidate.cost.interval, cheapest.cost.interval
+    if own is None or its is None:
+        return False
+    _, direct = times_as_long(candidate.trial, cheapest.trial)
+    return direct[0] <= 1 if direct else own[0] <= its[1]
 
 
 def _share(check: Check) -> float:

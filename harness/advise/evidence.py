@@ -36,8 +36,8 @@ class Trial:
 
     @cached_property
     def correct(self) -> np.ndarray | None:
-        """bool (n,): which samples' best class is right."""
-        if self.predicted is None:
+        """bool (n,): which samples' best class is right; None where that was not measured."""
+        if self.predicted is None or self.cell.top1 is None:
             return None
         dataset, predictions = self.predicted
         return predictions.correct(dataset.labels, 1)
@@ -112,13 +112,18 @@ def _instructions(trial: Trial) -> Cost | None:
 def _time(trial: Trial) -> Cost | None:
     if trial.cell.latency_ms is None:
         return None
-    own = _round_medians(trial)
-    base = _round_medians(trial.reference) if trial.reference else {}
-    rounds = sorted(own.keys() & base.keys())
+    return Cost("ms", trial.cell.latency_ms.median, *times_as_long(trial, trial.reference))
+
+
+def times_as_long(trial: Trial, other: Trial | None) -> tuple[float | None, tuple[float, float] | None]:
+    """The ratio of their times in rounds of one run, with its 95 % interval; None for what is not known."""
+    if other is None or other.run_id != trial.run_id:
+        return None, None
+    own, its = _round_medians(trial), _round_medians(other)
+    rounds = sorted(own.keys() & its.keys())
     if not rounds:
-        return Cost("ms", trial.cell.latency_ms.median)
-    ratio, interval = paired_ratio(*(np.array([side[r] for r in rounds]) for side in (base, own)))
-    return Cost("ms", trial.cell.latency_ms.median, ratio, interval)
+        return None, None
+    return paired_ratio(*(np.array([side[r] for r in rounds]) for side in (its, own)))
 
 
 def _round_medians(trial: Trial) -> dict[int, float]:

@@ -5,16 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from harness.advise.choice import ALPHA, Check, Constraints, checks, meets
+from harness.advise.choice import ALPHA, EXACT_TIE, Check, Constraints, checks, meets
 from harness.advise.evidence import FLOAT, POST_TRAINING, Accuracy, Candidate, paired_accuracy
 from harness.advise.slow_layers import slow_layers
 from harness.columns import significant
 from harness.text import clean
 
 MISSED = {
-    "max_drop": "loses {value} points, {excess} more than {limit:g}",
-    "budget_ms": "takes {value} ms, {excess} more than {limit:g}",
-    "max_mb": "has {value} MB, {excess} more than {limit:g}",
+    "max_drop": "loses {value} points, {excess} over the limit of {limit:g}",
+    "budget_ms": "takes {value} ms, {excess} over the limit of {limit:g}",
+    "max_mb": "has {value} MB, {excess} over the limit of {limit:g}",
     "fixed_point": "computes {value} of its layers in float",
 }
 # What would run int8 faster than the instruction set whose kernels ran.
@@ -131,6 +131,14 @@ def _rivals(chosen: Candidate, candidates: Candidates, constraints: Constraints)
             yield Reason("rival", f"{other.name} would do too: post-training quantization comes first")
         elif chosen.trained and other.cell.arithmetic == POST_TRAINING:
             yield Reason("rival", f"{other.name} would do too{_beside(chosen, other)}")
+        elif other.relative_cost is not None and other.relative_cost < chosen.relative_cost:
+            yield Reason("rival", f"{other.name} would do too{_tied(other)}, and its file is larger")
+
+
+def _tied(other: Candidate) -> str:
+    if other.cell.emulated:
+        return f": it takes as many instructions within {EXACT_TIE:.0%}"
+    return f"{_ratio(other)}: these runs cannot tell which is faster (--processes 9 may)"
 
 
 def _beside(trained: Candidate, other: Candidate) -> str:

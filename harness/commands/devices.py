@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import sys
-from argparse import ArgumentParser, Namespace
+from argparse import ArgumentParser, ArgumentTypeError, Namespace
 from contextlib import closing
+from pathlib import Path
 
 from tabulate import tabulate
 
@@ -39,14 +40,24 @@ def add(parser: ArgumentParser) -> None:
 
 
 def _declare_add(parser: ArgumentParser) -> None:
-    parser.add_argument("name")
+    parser.add_argument("name", help="what --device will call it")
     parser.add_argument("address", help="ssh://user@host:port, or adb://SERIAL as `adb devices` shows it")
-    parser.add_argument("--key", metavar="FILE", help="private key; else those of the agent and ~/.ssh")
+    parser.add_argument(
+        "--key", type=_file, metavar="FILE", help="private key; else those of the agent and ~/.ssh"
+    )
     parser.add_argument("--jump", metavar="D", help="a registered device that it is reached through")
     known = parser.add_mutually_exclusive_group()
     known.add_argument("--fingerprint", metavar="SHA256:…", help="of its host key: no other is accepted")
     known.add_argument("--yes", action="store_true", help="accept whatever host key it shows")
     parser.set_defaults(action=_add)
+
+
+def _file(text: str) -> str:
+    """The path of an existing file that means the same in every folder."""
+    path = Path(text).expanduser().absolute()
+    if not path.is_file():
+        raise ArgumentTypeError(f"there is no file '{text}'")
+    return str(path)
 
 
 def run(arguments: Namespace) -> int:

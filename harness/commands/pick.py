@@ -95,6 +95,11 @@ def _refuse_unanswerable(constraints: Constraints, info: DeviceInfo, job: Prepar
             f"--budget-ms: device '{info.name}' is emulated, and its milliseconds say nothing about a real "
             "one's: leave it out, then instructions rank the variants, or name a real device"
         )
+    if constraints.max_drop is not None and job.evaluation and job.evaluation.metric != "top1":
+        raise UsageError(
+            f"model '{job.model}' is judged by its {job.evaluation.metric.upper()}, and --max-drop is about "
+            "top-1: choose by cost alone with --cost-only"
+        )
     if constraints.max_drop is not None and job.evaluation is None:
         raise UsageError(
             f"model '{job.model}': without labelled samples nobody knows what a variant loses: give "

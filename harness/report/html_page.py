@@ -18,8 +18,8 @@ from harness.report.html_cells import (
     select,
     shown,
 )
-from harness.report.table import superscript
-from harness.report.wide import Marks, wide_table
+from harness.report.table import TERMINAL
+from harness.report.wide import wide_table
 from harness.results import FAILED, VALID, Cell
 from harness.store import Store
 
@@ -97,7 +97,7 @@ def _some(names: Sequence[str], most: int = 4) -> str:
 def _table(title: str, entries: Sequence[Entry], looked_into: Iterable[int]) -> dict:
     """A results table, as a terminal shows it, whose figures know their cells."""
     ids = {entry.cell: entry.id for entry in entries if entry.id in looked_into}
-    table = wide_table([entry.cell for entry in entries], Marks(superscript))
+    table = wide_table([entry.cell for entry in entries], TERMINAL)
     columns = [column for column in TABLE if column.key in table.titles]
     rows = []
     for r, (names, cells) in enumerate(zip(table.rows, table.cells, strict=True)):

@@ -1,83 +1,78 @@
 """A recommendation as text for a terminal, or as a document for a program.
 
-      variant  arithmetic  top-1  points   p     ms     × f32              MB     zip MB  misses
-      f32      f32         0.876                 0.208  1                  0.856  0.778
-    *>int8     int8-ptq    0.876  0        1     0.195  0.94 [0.90, 0.98]  0.243  0.209
+        variant  arithmetic  top-1  lower by        p      ms              × f32     MB  MB zip  misses
+    --  -------  ----------  -----  --------  -------  ------  -----------------  -----  ------  --------
+        f32      f32         0.876                      0.208                     0.856   0.778
+    *>  int8     int8-ptq    0.876      0.00        1  0.195¹  0.94 [0.90, 0.98]  0.243   0.209
+        hybrid   hybrid      0.840      3.60  2.4e-05   0.280  1.35 [1.34, 1.36]  0.243   0.209  max-drop
 
-`>` marks what is recommended, `*` the Pareto front.
+`>` marks what is recommended, `*` the Pareto front. Figures have the results table's marks and footnotes
+(harness/report/wide.py).
 """
 
 from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Iterator
+import textwrap
+from collections.abc import Iterable, Iterator, Sequence
 
 from tabulate import tabulate
 
 from harness.advise import Candidate, Judged, Recommendation
 from harness.advise.evidence import FLOAT
-from harness.columns import significant
+from harness.columns import COLUMNS, Column
+from harness.report.table import TERMINAL, TERMINAL_WIDTH
+from harness.report.wide import Notes, shown_value
 from harness.text import clean
 
 SCHEMA = 1
-HEADERS = (
-    "",
-    "variant",
-    "arithmetic",
-    "top-1",
-    "lower by",
-    "p",
-    "cost",
-    f"× {FLOAT}",
-    "MB",
-    "zip MB",
-    "misses",
-)
-ALIGN = ("left", "left", "left", *("right",) * 7, "left")
 
 
 def as_text(found: Recommendation) -> str:
-    """Table, verdict and reasons, without a trailing newline."""
-    cell = found.judged[0].candidate.cell
+    """Table, footnotes, verdict and reasons, without a trailing newline."""
+    cell, notes, columns = found.judged[0].candidate.cell, Notes(TERMINAL), _columns(found)
     where = f"{clean(cell.model)} on {clean(cell.device)} ({clean(cell.cpu)})"
-    rows = [_row(judged, found) for judged in found.judged]
-    table = tabulate(rows, _headers(found), "simple", colalign=ALIGN, disable_numparse=True)
-    reasons = [f"- {reason.text}" for reason in found.reasons]
-    return "\n".join([where, "", table, "", _verdict(found), *reasons, "", *_sources(found)])
+    rows = [_row(judged, found, columns, notes) for judged in found.judged]
+    top1, cost, *others = (column.header or "mJ" for column in columns)
+    headers = ["", "variant", "arithmetic", top1, "lower by", "p", cost, f"× {FLOAT}", *others, "misses"]
+    align = ("left", "left", "left", *("right",) * (len(headers) - 4), "left")
+    table = tabulate(rows, headers, "simple", colalign=align, disable_numparse=True)
+    reasons = _filled([_verdict(found), *(f"- {reason.text}" for reason in found.reasons)])
+    parts = [where, table, _filled(notes.lines()), reasons, _filled(_sources(found))]
+    return "\n\n".join(filter(None, parts))
 
 
-def _headers(found: Recommendation) -> list[str]:
-    emulated = found.judged[0].candidate.cell.emulated
-    columns = list(HEADERS)
-    columns[columns.index("cost")] = "M instr" if emulated else "ms"
-    if any(judged.candidate.cell.energy_mj is not None for judged in found.judged):
-        columns.insert(-1, "mJ")
-    return columns
+def _filled(lines: Iterable[str]) -> str:
+    return "\n".join(textwrap.fill(line, TERMINAL_WIDTH, subsequent_indent="  ") for line in lines)
 
 
-def _row(judged: Judged, found: Recommendation) -> list[str]:
+def _columns(found: Recommendation) -> list[Column]:
+    """Accuracy, cost, sizes, and energy where any variant has it."""
+    cells = [judged.candidate.cell for judged in found.judged]
+    cost = "instructions" if cells[0].emulated else "latency_median_ms"
+    keys = ["top1", cost, "size_bytes", "size_compressed_bytes"]
+    keys += ["energy_mj"] if any(cell.energy_mj is not None for cell in cells) else []
+    return [next(column for column in COLUMNS if column.key == key) for key in keys]
+
+
+def _row(judged: Judged, found: Recommendation, columns: Sequence[Column], notes: Notes) -> list[str]:
     candidate = judged.candidate
-    cell, accuracy, cost = candidate.cell, candidate.accuracy, candidate.cost
+    cell, accuracy = candidate.cell, candidate.accuracy
     compared = accuracy is not None and cell.arithmetic != FLOAT
-    marks = ("*" if judged.pareto else "") + (">" if candidate is found.chosen else "")
-    missed = [check.constraint.replace("_", "-") for check in judged.checks if not check.met]
-    row = [
-        marks,
+    top1, cost, *others = (shown_value(column, cell, notes) for column in columns)
+    return [
+        ("*" if judged.pareto else "") + (">" if candidate is found.chosen else ""),
         candidate.name,
         cell.arithmetic,
-        "" if cell.top1 is None else f"{cell.top1:.3f}",
+        top1,
         f"{accuracy.drop:.2f}" if compared else "",
         f"{accuracy.p:.2g}" if compared else "",
-        "" if cost is None else significant(cost.value / 1e6 if cell.emulated else cost.value),
+        cost,
         _ratio(candidate),
-        "" if cell.size_bytes is None else significant(cell.size_bytes / 1e6),
-        "" if cell.size_compressed_bytes is None else significant(cell.size_compressed_bytes / 1e6),
-        ", ".join(missed) if candidate.valid else cell.verdict,
+        *others,
+        ", ".join(check.constraint.replace("_", "-") for check in judged.checks if not check.met),
     ]
-    if "mJ" in _headers(found):
-        row.insert(-1, "" if cell.energy_mj is None else significant(cell.energy_mj))
-    return row
 
 
 def _ratio(candidate: Candidate) -> str:
@@ -110,11 +105,7 @@ def _asked(found: Recommendation) -> str:
 
 
 def _sources(found: Recommendation) -> Iterator[str]:
-    """Where the numbers come from; what is not valid, and why."""
-    for judged in found.judged:
-        cell = judged.candidate.cell
-        if not judged.candidate.valid:
-            yield clean(f"{cell.variant} is {cell.verdict}: {'; '.join(cell.reasons)}", 500)
+    """Where the numbers come from."""
     by_run: dict[tuple[int, str, bool], list[str]] = {}
     for judged in found.judged:
         trial = judged.candidate.trial
@@ -125,7 +116,7 @@ def _sources(found: Recommendation) -> Iterator[str]:
 
 
 def as_json(found: Recommendation) -> str:
-    """The document that docs/quantization.md describes."""
+    """The document that docs/picking.md describes."""
     cell = found.judged[0].candidate.cell
     document = {
         "schema": SCHEMA,

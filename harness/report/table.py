@@ -160,9 +160,10 @@ def _latex_escape(text: str) -> str:
 
 
 PLAIN = Marks(note=lambda number: "", missing="", separator="")
+TERMINAL = Marks(superscript)
 FOR_PROGRAMS = {"csv": _csv, "json": _json}
 FOR_READERS = {
-    "table": (Marks(superscript), _table),
+    "table": (TERMINAL, _table),
     "markdown": (Marks(superscript, _markdown_escape), _markdown),
     "latex": (
         Marks(r"\textsuperscript{{{}}}".format, _latex_escape, r"\dag{}", "---", r"\,"),

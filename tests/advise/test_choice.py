@@ -90,6 +90,22 @@ def test_the_cheapest_wins_and_equal_ones_go_by_size():
     assert chosen(made("f16", ms=10.0, mb=2.0)) == "f16", "as fast as f32, and half as large"
 
 
+@pytest.mark.parametrize(("run", "name"), [(1, "int8"), (2, "hybrid")])
+def test_times_of_one_run_are_compared_directly(run, name):
+    """hybrid takes a tenth longer in every round, while both drift against the float variant."""
+
+    def drifting(name, ms, mb, run):
+        base = dataclasses.replace(FLOAT, run_id=run)
+        return Candidate(dataclasses.replace(trial(name, ms=ms, mb=mb, float_trial=base), run_id=run))
+
+    pair = [drifting("int8", (2.0, 4.0, 2.0), 1.0, 1), drifting("hybrid", (2.2, 4.4, 2.2), 0.5, run)]
+    assert choose(pair, Constraints()).name == name
+
+
+def test_a_hundredth_of_the_size_is_no_reason():
+    assert chosen(made("int8", mb=1.005), trial("hybrid", ms=(3.0, 5.0, 6.0), float_trial=FLOAT)) == "int8"
+
+
 def test_a_drop_counts_in_points_of_the_float_variant():
     assert chosen(made("int8", wrong=110)) == "int8"
     assert chosen(made("int8", wrong=111)) == "f32"

@@ -34,10 +34,22 @@ def test_costs_are_times_with_an_interval_or_instructions():
 
 
 def test_what_missing_a_constraint_means_is_said_in_its_unit():
-    assert said("budget_ms", made("int8"), budget_ms=3) == "int8 takes 4.00 ms, 1.00 more than 3"
+    assert said("budget_ms", made("int8"), budget_ms=3) == "int8 takes 4.00 ms, 1.00 over the limit of 3"
     assert "pruning" in said("help", made("int8"), budget_ms=3)
-    assert said("max_mb", made("int8"), max_mb=0.75) == "int8 has 1.00 MB, 0.250 more than 0.75"
+    assert said("max_mb", made("int8"), max_mb=0.75) == "int8 has 1.00 MB, 0.250 over the limit of 0.75"
     assert said("rival", made("hybrid"), made("int8"), fixed_point=True).count("of its layers in float") == 2
+
+
+def test_what_was_as_cheap_and_not_taken_is_named():
+    noisy = trial("f16", ms=(4.1, 3.6, 5.0), mb=0.5, float_trial=FLOAT)
+    text = said("rival", made("int8"), noisy)
+    assert text.startswith("int8 would do too, 0.40 [0.40, 0.40] × f32's")
+    assert text.endswith("these runs cannot tell which is faster (--processes 9 may), and its file is larger")
+    base = trial("f32", instructions=1000, wrong=900)
+    counted = [trial("int8", mb=2, instructions=500, float_trial=base),
+               trial("hybrid", instructions=504, float_trial=base)]  # fmt: skip
+    (text,) = [r.text for r in recommend(counted, Constraints()).reasons if r.about == "rival"]
+    assert text == "int8 would do too: it takes as many instructions within 1%, and its file is larger"
 
 
 def test_whether_training_pays():

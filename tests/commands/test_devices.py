@@ -55,6 +55,16 @@ def test_a_device_is_added_checked_and_removed(own: Path, shared_sshd: Sshd, cap
     assert tomllib.loads(own.read_text()) == {}
 
 
+def test_a_key_is_found_from_every_folder(own: Path, shared_sshd: Sshd, monkeypatch, capsys) -> None:
+    address = f"ssh://{shared_sshd.user}@127.0.0.1:{shared_sshd.port}"
+    monkeypatch.chdir(shared_sshd.folder)
+    assert main(["devices", "add", "pi4", address, "--yes", "--key", shared_sshd.user_key.name]) == 0
+    assert tomllib.loads(own.read_text())["pi4"]["key"] == str(shared_sshd.user_key)
+    with pytest.raises(SystemExit, match="2"):
+        main(["devices", "add", "pi5", address, "--yes", "--key", "nowhere"])
+    assert "there is no file 'nowhere'" in capsys.readouterr().err
+
+
 def test_another_fingerprint_is_not_accepted(own: Path, shared_sshd: Sshd, capsys) -> None:
     assert add(shared_sshd, "pi4", "--fingerprint", "SHA256:" + "A" * 43) == 2
     assert "is not accepted: nothing was sent to it or written" in capsys.readouterr().err

@@ -106,7 +106,7 @@ def test_nothing_meets_the_constraints(pick):
     code, out, _ = pick("--max-mb", "0.0001", "--max-drop", "100")
     assert code == 1
     assert "No variant meets what was asked for: a drop of top-1 of at most 100 points" in out
-    assert "more than 0.0001" in out
+    assert "over the limit of 0.0001" in out
 
 
 @pytest.mark.parametrize("option", ["--max-drop", "--budget-ms", "--max-mb"])
