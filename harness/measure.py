@@ -201,7 +201,8 @@ def _cell(
         return cell
     labels = on.evaluation.labels
     if on.evaluation.metric == "auc":
-        return replace(cell, auc=stats.auc(predictions.scores[:, 0], labels == 1))
+        area = stats.auc(predictions.scores[:, 0], labels == 1)
+        return replace(cell, auc=area, positives=int(np.sum(labels == 1)))
     return replace(
         cell,
         top1=float(predictions.correct(labels, 1).mean()),

@@ -16,10 +16,10 @@ import numpy as np
 
 from devices import DeviceInfo
 from harness.runner_events import NodeTime
-from harness.stats import wilson_interval
+from harness.stats import auc_interval, wilson_interval
 
 VALID, INVALID, FAILED = "valid", "invalid", "failed"
-COMPUTED = ("top1_ci95",)  # properties of a cell that `--format json` has among its fields
+COMPUTED = ("top1_ci95", "auc_ci95")  # properties of a cell that `--format json` has among its fields
 
 
 @dataclass(frozen=True)
@@ -123,7 +123,7 @@ class Cell:
 
     verdict: "valid", "invalid" or "failed" with its reasons; a failed cell has no measured numbers.
     instructions: guest instructions of one inference. top1, top5: shares of `samples`. auc: area under the
-    ROC curve of the samples' anomaly scores. Sizes in bytes.
+    ROC curve of the samples' anomaly scores, of which `positives` are anomalies. Sizes in bytes.
     ota_delta_bytes: what turns the model file of the release before into this one (harness/ota.py).
     peak_memory_bytes: what the whole runner came to; planned_memory_bytes: all activations, where the planner
     placed them. load_ms: from opening the model file to ready, median over processes.
@@ -146,6 +146,7 @@ class Cell:
     top1: float | None = None
     top5: float | None = None
     auc: float | None = None
+    positives: int | None = None
     samples: int | None = None
     dataset_sha256: str | None = None
     size_bytes: int | None = None
@@ -162,6 +163,13 @@ class Cell:
         if self.top1 is None or not self.samples:
             return None
         return wilson_interval(round(self.top1 * self.samples), self.samples)
+
+    @property
+    def auc_ci95(self) -> tuple[float, float] | None:
+        """The same of an area under the ROC curve: its 95 % score interval."""
+        if self.auc is None or not self.positives or not self.samples or self.samples <= self.positives:
+            return None
+        return auc_interval(self.auc, self.positives, self.samples - self.positives)
 
     def as_json(self) -> dict:
         """Plain dicts, lists and numbers, ready for json.dumps; with what is computed from them last."""

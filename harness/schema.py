@@ -14,8 +14,10 @@ from __future__ import annotations
 import json
 import statistics
 import uuid
+import zlib
 from collections.abc import Callable
 
+import numpy as np
 import sqlalchemy as sa
 
 from harness.errors import FormatError
@@ -89,6 +91,7 @@ CELLS = sa.Table(
     sa.Column("top1", sa.Float),
     sa.Column("top5", sa.Float),
     sa.Column("auc", sa.Float),
+    sa.Column("positives", sa.Integer),
     sa.Column("samples", sa.Integer),
     sa.Column("size_bytes", sa.BigInteger),
     sa.Column("size_compressed_bytes", sa.BigInteger),
@@ -203,6 +206,19 @@ def _auc(connection: sa.Connection) -> None:
     connection.exec_driver_sql("ALTER TABLE cells ADD COLUMN auc FLOAT")
 
 
+def _positives(connection: sa.Connection) -> None:
+    """Version 7: a cell with such an area has the number of anomalies, as its data set's labels tell it."""
+    connection.exec_driver_sql("ALTER TABLE cells ADD COLUMN positives INTEGER")
+    cells = sa.table("cells", *(sa.column(name) for name in ("id", "auc", "dataset_sha256", "positives")))
+    datasets = sa.table("datasets", sa.column("sha256"), sa.column("labels", sa.LargeBinary))
+    judged = sa.select(cells.c.id, datasets.c.labels).where(
+        cells.c.auc.is_not(None), cells.c.dataset_sha256 == datasets.c.sha256
+    )
+    for cell_id, labels in connection.execute(judged).all():
+        count = int(np.count_nonzero(np.frombuffer(zlib.decompress(labels), "<i4") == 1))
+        connection.execute(cells.update().where(cells.c.id == cell_id).values(positives=count))
+
+
 # MIGRATIONS[i] lifts a database from version i + 1 to i + 2; a new one is made as METADATA says. A migration
 # is written in SQL of its own, because METADATA goes on changing.
 MIGRATIONS: list[Callable[[sa.Connection], None]] = [
@@ -211,6 +227,7 @@ MIGRATIONS: list[Callable[[sa.Connection], None]] = [
     _instructions_of_layers_and_deltas,
     _load_times,
     _auc,
+    _positives,
 ]
 
 

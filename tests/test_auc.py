@@ -7,12 +7,13 @@ import json
 import numpy as np
 import pytest
 from ai_edge_litert.interpreter import Interpreter, OpResolverType
+from scipy.stats import norm
 
 from harness.cli import main
 from harness.errors import UsageError
 from harness.prepare import open_dataset
 from harness.sources import open_source
-from harness.stats import auc
+from harness.stats import auc, auc_interval
 from harness.store import Store
 
 COUNT, FEATURES = 24, 640
@@ -78,7 +79,8 @@ def test_scores_and_their_auc_are_those_of_litert(lab, folder, tmp_path, capsys,
         assert opened.cells(1)[1].auc == cell["auc"]
     assert predictions.scores[:, 0] == pytest.approx(expected, rel=tolerance)
     assert cell["auc"] == auc(expected, dataset.labels == 1)
-    assert cell["samples"] == COUNT
+    assert (cell["samples"], cell["positives"]) == (COUNT, COUNT // 3)
+    assert cell["auc_ci95"][0] <= cell["auc"] <= cell["auc_ci95"][1]
     assert (cell["top1"], cell["top5"]) == (None, None)
 
 
@@ -95,6 +97,43 @@ def test_auc_is_the_share_of_pairs_in_order():
     scores, positive = rng.integers(0, 9, 60), rng.random(60) < 0.3
     pairs = scores[positive][:, None] - scores[~positive][None]
     assert auc(scores, positive) == pytest.approx(np.mean((pairs > 0) + 0.5 * (pairs == 0)))
+
+
+@pytest.mark.parametrize(("area", "positives", "negatives"), [(0.9, 100, 100), (0.5, 3, 40), (1.0, 8, 16)])
+def test_the_ends_of_the_interval_are_areas_from_which_the_measured_one_is_196_standard_errors(
+    area, positives, negatives
+):
+    """By the formula as Hanley and McNeil print it, with the mean number of samples for either kind's."""
+    low, high = auc_interval(area, positives, negatives)
+    assert 0 < low < area <= high <= 1
+    each = (positives + negatives) / 2
+    for end in {low, high} - {1.0}:
+        q1, q2 = end / (2 - end), 2 * end**2 / (1 + end)
+        variance = end * (1 - end) + (each - 1) * (q1 - end**2) + (each - 1) * (q2 - end**2)
+        assert abs(area - end) == pytest.approx(
+            1.95996 * np.sqrt(variance / (positives * negatives)), rel=1e-4
+        )
+    mirrored = auc_interval(1 - area, positives, negatives)
+    assert mirrored == pytest.approx((1 - high, 1 - low), abs=1e-8)
+
+
+@pytest.mark.parametrize(("apart", "positives", "negatives"), [(0.5, 20, 20), (2.5, 8, 16)])
+def test_19_of_20_intervals_hold_the_true_area(apart, positives, negatives):
+    """Scores of two normal distributions: the true area is Φ(distance / √2)."""
+    rng = np.random.default_rng(1)
+    positive = np.arange(positives + negatives) < positives
+    true, held = norm.cdf(apart / np.sqrt(2)), 0
+    for _ in range(400):
+        low, high = auc_interval(auc(rng.normal(apart * positive), positive), positives, negatives)
+        held += low <= true <= high
+    assert 0.93 <= held / 400 <= 0.99
+
+
+def test_pick_knows_no_drop_of_an_auc(lab, folder, tmp_path, capsys):
+    weights = str(lab / "models" / "ad01_fp32.tflite")
+    argv = ["pick", "--device", "local", "--model", "ad", "--weights", weights, "--dataset", str(folder)]
+    assert main([*argv, "--quiet", "--variants", "f32", "--store", str(tmp_path / "results.db")]) == 2
+    assert "model 'ad' is judged by its AUC" in capsys.readouterr().err
 
 
 def test_samples_of_one_kind_are_refused(folder):

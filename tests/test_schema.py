@@ -1,7 +1,9 @@
 """Migrations: an older database is lifted to what a new one would be, once, and whole."""
 
+import dataclasses
 from pathlib import Path
 
+import numpy as np
 import pytest
 import sqlalchemy as sa
 
@@ -65,6 +67,19 @@ def test_a_lifted_database_has_the_shape_of_a_new_one(old, tmp_path):
     assert shape(old) == shape(tmp_path / "new.db")
 
 
+def test_the_anomalies_of_older_cells_are_counted_from_their_labels(where):
+    with Store.open(where) as opened:
+        opened.new_run(RUN).add(dataclasses.replace(measurement(), cell=dataclasses.replace(CELL, auc=0.5)))
+    opened = Database.open(where)
+    with opened.transaction(writes=True) as connection:  # back to what version 6 made
+        connection.exec_driver_sql("ALTER TABLE cells DROP COLUMN positives")
+        connection.exec_driver_sql("UPDATE schema_version SET version = 6")
+    opened.close()
+    with Store.open(where) as lifted:
+        (cell,) = lifted.cells(1).values()
+        assert cell.positives == np.sum(DATASET.labels == 1) == 1
+
+
 def test_a_database_of_version_1_on_a_server(postgres):
     where = postgres.new_database()
     with Store.open(where) as opened:
@@ -77,7 +92,7 @@ def test_a_database_of_version_1_on_a_server(postgres):
             "DROP INDEX ix_cells_model_variant",
             "ALTER TABLE runs DROP COLUMN uuid, DROP COLUMN release",
             "ALTER TABLE cells DROP COLUMN planned_memory_bytes, DROP COLUMN ota_delta_bytes, "
-            "DROP COLUMN load_ms, DROP COLUMN auc",
+            "DROP COLUMN load_ms, DROP COLUMN auc, DROP COLUMN positives",
             "UPDATE schema_version SET version = 1",
         ):
             connection.exec_driver_sql(statement)

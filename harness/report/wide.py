@@ -107,8 +107,9 @@ def _belongs(warning: str, column: Column) -> bool:
 def legend(cells: Sequence[Cell], columns: Sequence[Column], marks: Marks) -> list[str]:
     """What the columns and the marks mean."""
     lines = ["; ".join(f"{c.header}: {c.meaning}" for c in columns) + "."]
-    if certainty := _certainty(cells):
-        lines.append(f"top-1 {certainty} (95 % interval).")
+    for name, metric in (("top-1", "top1"), ("AUC", "auc")):
+        if certainty := _certainty(cells, metric):
+            lines.append(f"{name} {certainty} (95 % interval).")
     if any(cell.emulated for cell in cells):
         lines.append(
             f"{marks.emulated} emulated: milliseconds in parentheses are the emulator's and compare with "
@@ -119,12 +120,12 @@ def legend(cells: Sequence[Cell], columns: Sequence[Column], marks: Marks) -> li
     return lines
 
 
-def _certainty(cells: Sequence[Cell]) -> str:
+def _certainty(cells: Sequence[Cell], metric: str) -> str:
     """`of 400 samples: ±0.049`: half of the widest interval of each number of samples."""
     widest: dict[int, float] = {}
     for cell in cells:
-        if cell.top1_ci95 is not None:
-            low, high = cell.top1_ci95
+        if (interval := getattr(cell, f"{metric}_ci95")) is not None:
+            low, high = interval
             widest[cell.samples] = max(widest.get(cell.samples, 0), (high - low) / 2)
     return ", ".join(f"of {count} samples: ±{half:.3f}" for count, half in sorted(widest.items()))
 

@@ -228,6 +228,14 @@ def test_certainty_of_an_accuracy_depends_on_the_number_of_samples():
     assert "interval" not in render([replace(few, top1=None, samples=None)], RUN)
 
 
+def test_an_auc_has_an_interval_too():
+    cell = replace(pixel_like()[0], top1=None, top5=None, auc=0.9, samples=200, positives=100)
+    assert "AUC of 200 samples: ±0.045 (95 % interval)." in render([cell], RUN).splitlines()
+    row = next(csv.DictReader(io.StringIO(render([cell], RUN, "csv"))))
+    assert [row["auc_ci95_low"][:5], row["auc_ci95_high"][:5]] == ["0.845", "0.935"]
+    assert "interval" not in render([replace(cell, positives=None)], RUN)
+
+
 def test_json_document():
     document = json.loads(render(emulated()[:1], RUN, "json"))
     assert document == {
@@ -242,11 +250,12 @@ def test_json_document():
             "reasons": ["the governor changed (governor a -> b)"], "warnings": [],
             "latency_ms": {"median": 1.234, "p90": 1.5425, "min": 0.617, "mad": 0.125, "n": 128,
                            "ci95": [0.9255, 1.851], "cold_start": 2.468},
-            "load_ms": None, "instructions": 36_900_123, "top1": 0.85, "top5": 0.9, "auc": None, "samples": 500,
+            "load_ms": None, "instructions": 36_900_123, "top1": 0.85, "top5": 0.9, "auc": None, "positives": None, "samples": 500,
                 "dataset_sha256": None,
             "size_bytes": 350_000, "size_compressed_bytes": None, "ota_delta_bytes": None,
                 "peak_memory_bytes": None, "planned_memory_bytes": None, "energy_mj": None,
             "model_sha256": None, "top1_ci95": [pytest.approx(0.8160, abs=1e-4), pytest.approx(0.8786, abs=1e-4)],
+            "auc_ci95": None,
         }],
     }  # fmt: skip
 
