@@ -7,6 +7,7 @@ themselves lie in the cache of prepared files (harness/artifacts.py) as long as 
 
 from __future__ import annotations
 
+import functools
 from dataclasses import replace
 
 import zstandard
@@ -36,8 +37,12 @@ def _prefix(old: bytes) -> zstandard.ZstdCompressionDict:
     return zstandard.ZstdCompressionDict(old, dict_type=zstandard.DICT_TYPE_RAWCONTENT)
 
 
+@functools.cache
 def delta_bytes(old_sha256: str | None, new_sha256: str | None) -> int | None:
-    """Size of the update between two model files, 0 for the same one; None where one is not kept any more."""
+    """Size of the update between two model files, 0 for the same one; None where one is not kept any more.
+
+    Made once for all devices of a run: a hash names one content.
+    """
     if old_sha256 is None or new_sha256 is None:
         return None
     if old_sha256 == new_sha256:

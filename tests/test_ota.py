@@ -81,8 +81,19 @@ def test_a_run_and_a_comparison_tell_the_update_from_the_release_before(tmp_path
     assert line.split()[3:] == ["ota_delta_bytes", "—", f"{size}", "no", "change"]
 
     artifacts.find(first.model_sha256).unlink()
+    ota.delta_bytes.cache_clear()  # as another process has it
     assert main(compare) == 0
     assert "ota_delta_bytes: unknown: a model file of the two is no longer kept" in capsys.readouterr().out
+
+
+def test_the_update_between_two_files_is_made_once(monkeypatch, tmp_path):
+    """However many devices and comparisons ask for it."""
+    asked = []
+    monkeypatch.setattr(artifacts, "find", lambda sha256: asked.append(sha256) or tmp_path / sha256)
+    for name in ("one", "two"):
+        (tmp_path / name).write_text(name * 100)
+    assert len({ota.delta_bytes("one", "two") for _ in range(3)}) == 1
+    assert asked == ["one", "two"]
 
 
 def test_a_damaged_file_is_not_found(tmp_path, fresh_cache):
