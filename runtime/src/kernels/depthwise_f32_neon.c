@@ -28,25 +28,79 @@ static inline __attribute__((always_inline)) void run_block(const qb_depthwise_r
 #define INPUT float
 #include "depthwise_pixels.h"
 
-#define VECTOR float32x4_t
-#define LOAD(from, lanes) vld1q_f32(from)
-#define STORE(to, value, lanes) vst1q_f32(to, value)
-#define FMADD(a, b, c) vfmaq_f32(c, a, b)
-#define CLAMP qb_clamp_neon
-#include "depthwise_3x3_f32.h"
+enum { FILTER = 3 };
+
+typedef struct column {
+    float32x4_t row[FILTER];
+} column;
+
+/* What a row of 3×3 windows needs for four channels. */
+typedef struct windows {
+    float32x4_t weights[TAPS_3X3], bias, min, max;
+    column columns[FILTER]; /* that the window covers, in turn: the next one takes the place of the first */
+    const float *const *next; /* pointers at the first that is not loaded yet */
+    size_t channel;           /* the first */
+    float *out;
+    size_t out_stride;
+} windows;
+
+QB_NEON_INLINE column load_column(windows *w)
+{
+    const float *const *rows = w->next;
+    w->next += FILTER;
+    return (column){{vld1q_f32(rows[0] + w->channel), vld1q_f32(rows[1] + w->channel), vld1q_f32(rows[2] + w->channel)}};
+}
+
+/* One pixel; `first`, the place of its window's first column, and the stride are constants wherever this is inlined. */
+QB_NEON_INLINE void run_window(windows *w, const size_t first, const size_t stride)
+{
+    QB_UNROLL
+    for (size_t i = FILTER - stride; i < FILTER; i++) w->columns[(first + i) % FILTER] = load_column(w);
+    float32x4_t sum = w->bias;
+    QB_UNROLL
+    for (size_t t = 0; t < TAPS_3X3; t++) {
+        sum = vfmaq_f32(sum, w->columns[(first + t % FILTER) % FILTER].row[t / FILTER], w->weights[t]);
+    }
+    vst1q_f32(w->out, vminq_f32(vmaxq_f32(sum, w->min), w->max));
+    w->out += w->out_stride;
+}
+
+/* A row of windows, three at a time: after these the columns are where they were. */
+QB_NEON_INLINE void run_windows(windows w, const size_t pixels, const size_t stride)
+{
+    QB_UNROLL
+    for (size_t i = 0; i < FILTER - stride; i++) w.columns[i] = load_column(&w);
+    size_t left = pixels;
+    for (; left >= FILTER; left -= FILTER) {
+        run_window(&w, 0, stride);
+        run_window(&w, stride % FILTER, stride);
+        run_window(&w, 2 * stride % FILTER, stride);
+    }
+    if (left > 0) run_window(&w, 0, stride);
+    if (left > 1) run_window(&w, stride % FILTER, stride);
+}
 
 /* A half of a block at a time, whose weights and window fit the registers. */
-static void run_3x3(const qb_depthwise_row_f32 *given)
+static void run_3x3(const qb_depthwise_row_f32 *row)
 {
-    const qb_depthwise_row_f32 row = *given; /* a copy: storing outputs changes nothing in it */
-    for (size_t half = 0; half < 2 * qb_depthwise_blocks(row.channels); half++) {
-        const size_t block = half / 2, lane = half % 2 * 4;
-        float32x4_t weights[TAPS_3X3];
+    for (size_t half = 0; half < 2 * qb_depthwise_blocks(row->channels); half++) {
+        const size_t block = half / 2, lane = half % 2 * 4, channel = qb_depthwise_first(block, row->channels) + lane;
+        windows w = {.bias = vld1q_f32(row->bias + block * BLOCK + lane),
+                     .min = vdupq_n_f32(row->range.min),
+                     .max = vdupq_n_f32(row->range.max),
+                     .next = row->columns,
+                     .channel = channel,
+                     .out = row->out + channel,
+                     .out_stride = row->channels};
+        QB_UNROLL
         for (size_t t = 0; t < TAPS_3X3; t++) {
-            weights[t] = vld1q_f32(row.weights + (block * TAPS_3X3 + t) * BLOCK + lane);
+            w.weights[t] = vld1q_f32(row->weights + (block * TAPS_3X3 + t) * BLOCK + lane);
         }
-        const size_t first = qb_depthwise_first(block, row.channels) + lane;
-        run_columns(&row, weights, vld1q_f32(row.bias + block * BLOCK + lane), first, 0xF);
+        if (row->pixel_step == FILTER) {
+            run_windows(w, row->pixels, 1);
+        } else {
+            run_windows(w, row->pixels, 2);
+        }
     }
 }
 

@@ -77,6 +77,7 @@ typedef struct qb_gemm_f32 {
     const char *name;
     size_t mr, nr;
     size_t least_block; /* columns that it computes at a time, a multiple of nr; 0: nr */
+    bool takes_lines;   /* a depth that is no multiple of its step costs little */
     void (*tile)(const qb_tile_f32 *tile);
 } qb_gemm_f32;
 

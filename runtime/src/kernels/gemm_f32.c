@@ -84,7 +84,7 @@ bool qb_gemm_f32_prepare(qb_builder *builder, qb_step *step, qb_linear *op)
     if (packed == NULL || padding == NULL) return false;
     packed->kernel = kernel;
     packed->padding = padding;
-    packed->rows = qb_rows_plan(&op->shape, sizeof(float), kernel->mr, GRANULE, GATHER_BELOW, false);
+    packed->rows = qb_rows_plan(&op->shape, sizeof(float), kernel->mr, GRANULE, GATHER_BELOW, kernel->takes_lines);
     packed->block = qb_gemm_block(qb_linear_depth(&op->shape) * sizeof(float),
                                   kernel->least_block > 0 ? kernel->least_block : kernel->nr);
     const uint64_t gathered = qb_round_up(packed->rows.pointers_bytes, QB_ALIGNMENT);
