@@ -158,13 +158,12 @@ def _settings(arguments: argparse.Namespace) -> TrialSettings:
     return length if arguments.processes is None else replace(length, processes=arguments.processes)
 
 
-def add_ptq(parser: argparse.ArgumentParser) -> None:
-    """--ptq."""
+def add_ptq(parser: argparse.ArgumentParser, what: str = "how int8 is made after training") -> None:
+    """--ptq: what it decides."""
     parser.add_argument(
         "--ptq",
         metavar="STEPS",
-        help=f"how int8 is made after training (default: '{ptq.DEFAULT}'); "
-        f"steps are {', '.join(steps.NAMES)}",
+        help=f"{what} (default: '{ptq.DEFAULT}'); steps are {', '.join(steps.NAMES)}",
     )
 
 

@@ -9,20 +9,21 @@ from pathlib import Path
 
 from tabulate import tabulate
 
-from harness import artifacts, exporters, transforms
+from harness import artifacts, exporters, ptq, transforms
 from harness.errors import UsageError
 from harness.graph import Graph
-from harness.prepare import training_samples
+from harness.prepare import open_calibration, training_samples
 from harness.progress import ProgressLine
 from harness.sources import Source, open_source
 from harness.text import duration
 from harness.train.checkpoint import Checkpoint
 from harness.train.fitting import Settings
-from harness.train.network import Arithmetic
+from harness.train.initial import initial
 from harness.train.norms import BatchNorm, batch_norms
 from harness.train.samples import ALTERATIONS
 from harness.train.training import Trained
 from harness.train.training import train as train_graph
+from harness.transforms import Call
 
 NO_ALTERATIONS = ("none",)
 
@@ -30,20 +31,24 @@ NO_ALTERATIONS = ("none",)
 def train(arguments: Namespace) -> int:
     """Opens, changes, trains and writes a network, and prints what became of it."""
     began = time.monotonic()
-    settings, arithmetic = _settings(arguments), Arithmetic(not arguments.float, not arguments.per_tensor)
+    settings, calls = _settings(arguments), _steps(arguments)
     with ProgressLine(arguments.quiet) as progress, tempfile.TemporaryDirectory() as work:
-        source, norms = _open(arguments, progress)
-        graph = source.trial_graph
+        source, unfolded = _open(arguments, progress)
+        graph, arithmetic = source.trial_graph, None
         if arguments.transforms:
             graph = transforms.apply(graph, transforms.parse(arguments.transforms))
         dataset = training_samples(source, arguments.dataset, arguments.calibration, settings.labels)
+        if not arguments.float:
+            learned = open_calibration(source, arguments.dataset, Path(work), progress, arguments.calibration)
+            graph, arithmetic = initial(ptq.draft(graph, learned, calls))
+        norms = _norms(source, unfolded, graph) if arguments.batch_norm else {}
         purpose = artifacts.fingerprint([graph, dataset.pool, settings, arithmetic, sorted(norms)])
         checkpoint = arguments.checkpoint and Checkpoint(arguments.checkpoint, purpose, arguments.resume)
         trained = train_graph(
             graph, source.trial_graph, dataset, settings, arithmetic, Path(work), progress, norms, checkpoint
         )
     network = trained.network
-    graph = network.int8_graph() if arithmetic.quantized else network.float_graph()
+    graph = network.float_graph() if arguments.float else network.int8_graph()
     written = exporters.save(graph, arguments.out)
     print(_table(trained, labelled=settings.labels))
     print(f"\n{_course(trained, time.monotonic() - began)}")
@@ -68,8 +73,15 @@ def _settings(arguments: Namespace) -> Settings:
     )
 
 
-def _open(arguments: Namespace, progress: ProgressLine) -> tuple[Source, dict[str, BatchNorm]]:
-    """The float network, and the batch norms to be trained with it."""
+def _steps(arguments: Namespace) -> list[Call]:
+    """What the training in int8 begins with."""
+    if arguments.float and arguments.ptq is not None:
+        raise UsageError("--ptq says how int8 begins, and --float trains without int8: leave one out")
+    return ptq.parse(ptq.DEFAULT if arguments.ptq is None else arguments.ptq)
+
+
+def _open(arguments: Namespace, progress: ProgressLine) -> tuple[Source, Graph]:
+    """The float network, and the same before its batch norms were folded."""
     unfolded: list[Graph] = []
 
     def observe(name: str, before: Graph, _: Graph) -> None:
@@ -81,18 +93,25 @@ def _open(arguments: Namespace, progress: ProgressLine) -> tuple[Source, dict[st
     )
     if source.quantized:
         raise UsageError(f"model '{source.name}' is quantized already; give its float network to train it")
-    if not arguments.batch_norm:
-        return source, {}
-    norms = batch_norms(unfolded[0], source.trial_graph)
+    return source, unfolded[0]
+
+
+def _norms(source: Source, unfolded: Graph, graph: Graph) -> dict[str, BatchNorm]:
+    """The batch norms to be trained with the graph: those whose layers are still as they were."""
+    norms = batch_norms(unfolded, graph)
     if not norms:
-        raise UsageError(f"--batch-norm: model '{source.name}' has no batch norms that could be unfolded")
-    return source, norms
+        raise UsageError(
+            f"--batch-norm: model '{source.name}' has no batch norms that could be unfolded; --transforms "
+            "and --ptq leave none of layers that they change"
+        )
+    return norms
 
 
 def _table(trained: Trained, labelled: bool) -> str:
-    """Both networks on the validation part; without labels there is no top-1."""
-    what = "int8, trained" if trained.network.arithmetic.quantized else "f32, trained"
-    rows = [("f32", trained.teacher), (what, trained.student)]
+    """The float network, and the other before and after, on the validation part; top-1 only with labels."""
+    what = "int8" if trained.network.arithmetic else "f32"
+    ends = [(f"{what}, untrained", trained.beginning), (f"{what}, trained", trained.student)]
+    rows = [("f32", trained.teacher), *ends]
     top1 = [[f"{score.top1:.3f}"] if labelled else [] for _, score in rows]
     return tabulate(
         [[name, *share, f"{score.agreement:.3f}"] for (name, score), share in zip(rows, top1, strict=True)],
@@ -103,9 +122,9 @@ def _table(trained: Trained, labelled: bool) -> str:
 
 def _course(trained: Trained, seconds: float) -> str:
     """How the training went, in a line."""
-    fitted = trained.fitted
+    history, best = trained.fitted.history, trained.fitted.best
+    kept = f"kept the {best}. of them" if best else "kept none of them, for it began best"
     return (
-        f"trained {len(fitted.history)} epochs in {duration(seconds)}, kept the {fitted.best + 1}. of them: "
-        f"validation loss {fitted.history[0].validation_loss:.3g} → "
-        f"{fitted.history[fitted.best].validation_loss:.3g}"
+        f"trained {len(history) - 1} epochs in {duration(seconds)}, {kept}: "
+        f"validation loss {history[0].loss:.3g} → {history[best].loss:.3g}"
     )

@@ -6,7 +6,7 @@ import argparse
 from argparse import ArgumentParser, Namespace
 from pathlib import Path
 
-from harness.commands._options import add_model, add_quiet, names, positive
+from harness.commands._options import add_model, add_ptq, add_quiet, names, positive
 from harness.errors import UsageError
 
 QUANTIZED = (".tflite", ".qbm")  # whose int8 is the runtime's
@@ -30,9 +30,7 @@ def add(parser: ArgumentParser) -> None:
         "'prune_channels(fraction=0.3)', 'prune_weights(fraction=0.5)', 'decompose(cost=0.5)'",
     )
     parser.add_argument("--float", action="store_true", help="train in float32: fine-tuning without int8")
-    parser.add_argument(
-        "--per-tensor", action="store_true", help="one scale for each weight tensor instead of each channel"
-    )
+    add_ptq(parser, "what post-training steps int8 begins with")
     parser.add_argument("--out", required=True, metavar="FILE", help="the network: .tflite or .qbm")
     _add_settings(parser)
     parser.add_argument("--checkpoint", type=Path, metavar="FILE", help="written after every epoch")

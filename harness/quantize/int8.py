@@ -134,12 +134,7 @@ def _activation_quants(
 ) -> dict[str, Quantization]:
     """One quantization for every activation of these nodes, shared within each group that must agree."""
     group_of = groups(graph, nodes)
-    merged: dict[str, Range] = {}
-    for name, group in group_of.items():
-        seen = ranges.get(name)
-        if seen is None or not np.isfinite([seen.low, seen.high]).all():
-            raise FormatError(f"calibration gave no finite range for '{name}'")
-        merged[group] = merged[group].union(seen) if group in merged else seen
+    merged = merged_ranges(group_of, ranges)
     quants = {group: activation_quantization(seen) for group, seen in merged.items()}
     for node in nodes:
         if node.op in FIXED_OUTPUTS:
@@ -163,6 +158,17 @@ def groups(graph: Graph, nodes: list[Node]) -> dict[str, str]:
                 if name in parent:
                     parent[find(name)] = find(node.outputs[0])
     return {name: find(name) for name in parent}
+
+
+def merged_ranges(group_of: Mapping[str, str], ranges: Mapping[str, Range]) -> dict[str, Range]:
+    """What the activations of each group of `groups` did together. Raises FormatError for a missing range."""
+    merged: dict[str, Range] = {}
+    for name, group in group_of.items():
+        seen = ranges.get(name)
+        if seen is None or not np.isfinite([seen.low, seen.high]).all():
+            raise FormatError(f"calibration gave no finite range for '{name}'")
+        merged[group] = merged[group].union(seen) if group in merged else seen
+    return merged
 
 
 def _quantize_weighted(graph: Graph, node: Node, choices: Choices) -> None:

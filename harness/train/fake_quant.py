@@ -26,21 +26,25 @@ def nearest(x: torch.Tensor) -> torch.Tensor:
 class _FakeQuantize(torch.autograd.Function):
     @staticmethod
     def forward(ctx, x, scale, zero_point):
-        y, kept = torch.ops.aten.fake_quantize_per_tensor_affine_cachemask(
-            x, scale.item(), int(zero_point), QMIN, QMAX
-        )
-        ctx.save_for_backward(x, y, kept, scale)
+        step, zero = scale.item(), zero_point.item()
+        y = (x * (1 / step)).round_().clamp_(QMIN - zero, QMAX - zero).mul_(step)
+        ctx.ends = [(limit - zero) * step for limit in (QMIN - 0.5, QMAX + 0.5)]
+        ctx.save_for_backward(x, y, scale)
         return y
 
     @staticmethod
     def backward(ctx, gradient):
-        x, y, kept, scale = ctx.saved_tensors
-        of_x = gradient * kept
+        x, y, scale = ctx.saved_tensors
+        of_x = torch.ops.aten.hardtanh_backward(gradient, x, *ctx.ends)  # 0 where x is clipped
         of_scale = of_zero_point = None
         if ctx.needs_input_grad[1]:
-            of_scale = ((gradient * y).sum() - (of_x * x).sum()) / scale
+            of_scale = (_dot(gradient, y) - _dot(of_x, x)) / scale
             of_zero_point = (of_x.sum() - gradient.sum()) * scale
         return of_x, of_scale, of_zero_point
+
+
+def _dot(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
+    return torch.dot(a.reshape(-1), b.reshape(-1))
 
 
 def fake_quantize(x: torch.Tensor, scale: torch.Tensor, zero_point: torch.Tensor) -> torch.Tensor:

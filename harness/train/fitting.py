@@ -23,7 +23,7 @@ THREADS = 1  # the order of sums, and with it every result, depends on their num
 class Settings:
     """labels, distill: what is learned from, one or both. rate: the highest learning rate of Adam.
 
-    settling: the share of the epochs in which ranges and batch norms still follow the batches. patience:
+    settling: the share of the epochs in which batch norms still follow the batches. patience:
     epochs without a lower validation loss after which training ends. temperature: see `Objective`.
     """
 
@@ -41,33 +41,37 @@ class Settings:
 
 @dataclass(frozen=True)
 class Epoch:
-    """loss: of the altered training samples. The rest: of the validation samples as they are.
+    """Of the validation samples, as they are, after an epoch.
 
     agreement: the share of samples for which the network and its teacher name the same class.
     """
 
     loss: float
-    validation_loss: float
     top1: float
     agreement: float
 
 
 @dataclass
 class Fitted:
-    """The epochs gone through, and the network's state after the best one."""
+    """What the network was at the beginning and after each epoch, and its state when it was best."""
 
     history: list[Epoch]
     state: dict[str, torch.Tensor]
 
     @property
     def best(self) -> int:
-        """The first epoch with the lowest validation loss."""
-        losses = [epoch.validation_loss for epoch in self.history]
+        """The first epoch with the lowest loss; 0 is the beginning."""
+        losses = [epoch.loss for epoch in self.history]
         return losses.index(min(losses))
 
     def done(self, settings: Settings) -> bool:
-        count = len(self.history)
-        return count >= settings.epochs or (count > 0 and count - 1 - self.best >= settings.patience)
+        epochs = len(self.history) - 1
+        return epochs >= settings.epochs or epochs - self.best >= settings.patience
+
+    def take(self, epoch: Epoch, network: Network) -> None:
+        self.history.append(epoch)
+        if self.best == len(self.history) - 1:
+            self.state = copy.deepcopy(network.state_dict())
 
 
 @contextmanager
@@ -93,24 +97,25 @@ def fit(
     progress: Progress,
     checkpoint: Checkpoint | None = None,
 ) -> Fitted:
-    """Trains `network` and leaves it as it was after its best epoch; the same on every run on one machine.
+    """Trains `network` and leaves it as it was after its best epoch, or as it is where none is better.
 
-    teacher: the float network, whose answers are learned and compared with. checkpoint: where to go on, and
-    what is written after every epoch. progress: told the batches done, of all epochs.
+    The same on every run on one machine. teacher: the float network, whose answers are learned and
+    compared with. checkpoint: where to go on, and what is written after every epoch. progress: told the
+    batches done, of all epochs.
     """
     run = _Run(network, teacher.eval(), settings, training, validation)
     fitted = Fitted([], {})
     if checkpoint is not None and checkpoint.resumed:
         run.restore(checkpoint.read(), fitted)
+    else:
+        fitted.take(run.validate(), network)
     while not fitted.done(settings):
-        loss = run.train(len(fitted.history), progress)
-        fitted.history.append(Epoch(loss, *run.validate()))
-        if fitted.best == len(fitted.history) - 1:
-            fitted.state = copy.deepcopy(network.state_dict())
+        run.train(len(fitted.history) - 1, progress)
+        fitted.take(run.validate(), network)
         if checkpoint is not None:
             checkpoint.write(run.state(fitted))
     network.load_state_dict(fitted.state)
-    network.eval().follow(batches=False)
+    network.eval().freeze_norms(True)
     return fitted
 
 
@@ -151,11 +156,11 @@ class _Run:
         self._batches = max(1, len(training) // settings.batch)
         self._settling = max(1, math.ceil(settings.settling * settings.epochs))
 
-    def train(self, epoch: int, progress: Progress) -> float:
-        """One epoch; the mean loss of its batches."""
+    def train(self, epoch: int, progress: Progress) -> None:
+        """One epoch."""
         self._network.train()
-        self._network.follow(epoch < self._settling)
-        total, losses = self._batches * self._settings.epochs, []
+        self._network.freeze_norms(epoch >= self._settling)
+        total = self._batches * self._settings.epochs
         batches = self._training.drawn(self._settings.batch, self._settings.alterations, self._random)
         for index, (x, labels) in enumerate(batches):
             step = epoch * self._batches + index
@@ -165,17 +170,14 @@ class _Run:
             self._optimizer.zero_grad()
             loss.backward()
             self._optimizer.step()
-            losses.append(loss.item())
             progress(step + 1, total)
-        return sum(losses) / len(losses)
 
     def _answers(self, x: torch.Tensor) -> torch.Tensor:
         with torch.no_grad():
             return self._teacher.scores(x)
 
     @torch.no_grad()
-    def validate(self) -> tuple[float, float, float]:
-        """Loss, top-1 and agreement with the teacher of the validation samples."""
+    def validate(self) -> Epoch:
         self._network.eval()
         parts = [
             (self._network.scores(x), self._teacher.scores(x), labels)
@@ -184,7 +186,7 @@ class _Run:
         logits, answers, labels = (torch.cat(values) for values in zip(*parts, strict=True))
         classes = logits.argmax(1)
         shares = [(classes == wanted).float().mean().item() for wanted in (labels, answers.argmax(1))]
-        return self._objective(logits, answers, labels).item(), *shares
+        return Epoch(self._objective(logits, answers, labels).item(), *shares)
 
     # --- between two processes ---
 

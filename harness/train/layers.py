@@ -27,8 +27,8 @@ class Weighted(nn.Module):
     """y = activation(x ∗ w + b), x (batch, …, channels), with w and b in the IR's layouts.
 
     What is trained are the weights of each channel relative to their root mean square at the beginning, and
-    the biases likewise: folding batch norms leaves channels of very different size, and one learning rate has
-    to suit them all. Zeros among the weights stay zero, so a pruned network stays pruned.
+    the bias relative to the same, times what biases are of it in the layer: folding batch norms and equalizing
+    leave channels of very different size, and one learning rate has to suit them all. Zeros among the weights stay zero, so a pruned network stays pruned.
     """
 
     def __init__(self, node: Node, weights: np.ndarray, bias: np.ndarray | None, norm: BatchNorm | None):
@@ -38,8 +38,12 @@ class Weighted(nn.Module):
         if norm is not None:
             weights, bias = norm.weights, norm.bias
         others = tuple(i for i in range(weights.ndim) if i != self.axis)
-        self.weights, self.size = _relative(weights, others)
-        self.bias, self.bias_size = (None, None) if bias is None else _relative(bias, (0,))
+        size = _not_zero(np.sqrt(np.mean(np.square(weights, dtype=np.float64), others, keepdims=True)))
+        self.weights, self.size = _relative(weights, size)
+        self.bias = self.bias_size = None
+        if bias is not None:
+            share = np.median(np.abs(bias) / size.reshape(-1))  # which no dead channel changes
+            self.bias, self.bias_size = _relative(bias, size.reshape(-1) * _not_zero(share))
         self.norm = None if norm is None else _Norm(norm)
         mask = torch.from_numpy(weights != 0)
         self.register_buffer("mask", None if mask.all() else mask, persistent=False)
@@ -95,10 +99,12 @@ class Weighted(nn.Module):
         return y.permute(0, 2, 3, 1)
 
 
-def _relative(values: np.ndarray, axes: tuple[int, ...]) -> tuple[nn.Parameter, torch.Tensor]:
-    """Values divided by their root mean square along these axes, and that."""
-    size = np.sqrt(np.mean(np.square(values, dtype=np.float64), axes, keepdims=True))
-    size = np.where(size > 0, size, 1.0)
+def _not_zero(size: np.ndarray) -> np.ndarray:
+    return np.where(size > 0, size, 1.0)
+
+
+def _relative(values: np.ndarray, size: np.ndarray) -> tuple[nn.Parameter, torch.Tensor]:
+    """Values divided by their size, and that."""
     return nn.Parameter(torch.from_numpy((values / size).astype(np.float32))), torch.from_numpy(size).float()
 
 

@@ -20,7 +20,7 @@ from harness.graph import OPTIONAL, Graph, Node
 from harness.ops import unsupported
 from harness.quantize import int8
 from harness.quantize.calibrate import Range, activation_quantization
-from harness.quantize.int8 import FIXED_OUTPUTS, OPERANDS, convertible, groups
+from harness.quantize.int8 import FIXED_OUTPUTS, OPERANDS, Choices, convertible, groups, merged_ranges
 from harness.quantize.weights import CHANNEL_AXIS
 from harness.train.fake_quant import fake_quantize, on_grid
 from harness.train.layers import Weighted
@@ -34,19 +34,20 @@ KEEP_GRID = {"Concatenation", "MaxPool2D", "Maximum", "Minimum", "Reshape", "Squ
 
 @dataclass(frozen=True)
 class Arithmetic:
-    """float32, or int8 with one scale for each channel of the weights, or for each tensor of them."""
+    """int8. ranges: of every activation, to begin with. choices: of one scale, and of what is kept float."""
 
-    quantized: bool = True
-    per_channel: bool = True
+    ranges: Mapping[str, Range]
+    choices: Choices = Choices()  # noqa: RUF009 frozen
 
 
 class Network(nn.Module):
     """graph: optimized, one float input and one output, batch 1. norms: of `batch_norms`, to be trained too.
+    arithmetic: None trains in float32.
 
     `forward` takes batches of any size. Raises FormatError naming a node that cannot be trained.
     """
 
-    def __init__(self, graph: Graph, norms: Mapping[str, BatchNorm], arithmetic: Arithmetic) -> None:
+    def __init__(self, graph: Graph, norms: Mapping[str, BatchNorm], arithmetic: Arithmetic | None) -> None:
         super().__init__()
         self.graph = graph
         self.arithmetic = arithmetic
@@ -55,14 +56,18 @@ class Network(nn.Module):
         self._key: dict[str, str] = {}  # a module's name may hold no dot
         for node in self.order:
             self._add(node, norms.get(node.name))
-        nodes = [node for node in self.order if convertible(graph, node)] if arithmetic.quantized else []
+        nodes = [] if arithmetic is None else [node for node in self.order if self._is_int8(node)]
         self._group = groups(graph, nodes)
         self._fixed = {
             self._group[node.outputs[0]]: FIXED_OUTPUTS[node.op] for node in nodes if node.op in FIXED_OUTPUTS
         }
-        self.ranges = Ranges(sorted(set(self._group.values())))
+        self.ranges = Ranges(merged_ranges(self._group, arithmetic.ranges if arithmetic else {}))
+        self._per_channel = arithmetic is None or not arithmetic.choices.one_scale
         self.logits = _logits(graph)
         self._spent = _spent(graph, self.order)
+
+    def _is_int8(self, node: Node) -> bool:
+        return node.name not in self.arithmetic.choices.kept and convertible(self.graph, node)
 
     def _add(self, node: Node, norm: BatchNorm | None) -> None:
         if node.op in CHANNEL_AXIS and node.op != "TransposeConv2D":
@@ -101,12 +106,11 @@ class Network(nn.Module):
         """What softmax is taken of, or the output where there is none: (batch, classes)."""
         return self(x, (self.logits,))[0].flatten(1)
 
-    def follow(self, batches: bool) -> None:
-        """Whether ranges and batch norms follow the batches, or ranges are learned and norms are frozen."""
-        self.ranges.followed = batches
+    def freeze_norms(self, frozen: bool) -> None:
+        """Whether batch norms keep the statistics they have, or follow the batches."""
         for layer in self.weighted.values():
             if layer.norm is not None:
-                layer.norm.frozen = not batches
+                layer.norm.frozen = frozen
 
     def _run(self, node: Node, values: dict[str, torch.Tensor], exact: bool) -> torch.Tensor:
         name, layer = node.outputs[0], self.layer(node)
@@ -118,7 +122,7 @@ class Network(nn.Module):
         source = node.inputs[0]
         scale = self._quantization(source)[0] if source in self._group else None
         output_scale = self._quantization(name)[0] if exact and scale is not None else None
-        y = layer(values[source], scale, self.arithmetic.per_channel, output_scale)
+        y = layer(values[source], scale, self._per_channel, output_scale)
         return self._quantized(name, y, exact)
 
     def _operands(self, node: Node, values: dict[str, torch.Tensor]) -> list[torch.Tensor]:
@@ -142,9 +146,6 @@ class Network(nn.Module):
         """
         if name not in self._group:
             return x
-        group = self._group[name]
-        if self.training and group not in self._fixed:
-            self.ranges.observe(group, x)
         scale, zero_point = self._quantization(name)
         if on_codes:
             offset = zero_point.to(x.dtype) * scale.to(x.dtype)
@@ -177,8 +178,7 @@ class Network(nn.Module):
     def int8_graph(self) -> Graph:
         """The graph that computes in the runtime what is simulated here."""
         ranges = {name: self.ranges.range(group) for name, group in self._group.items()}
-        choices = int8.Choices(one_scale=not self.arithmetic.per_channel)
-        return int8.quantize(self.float_graph(), ranges, choices=choices)
+        return int8.quantize(self.float_graph(), ranges, choices=self.arithmetic.choices)
 
 
 def _spent(graph: Graph, order: list[Node]) -> dict[str, set[str]]:

@@ -10,8 +10,6 @@ import torch
 
 from harness.datasets import Dataset
 from harness.graph import Graph
-from harness.quantize import int8
-from harness.quantize.calibrate import Range
 from harness.train.checkpoint import Checkpoint
 from harness.train.fitting import Fitted, Settings, fit
 from harness.train.network import Arithmetic, Network
@@ -32,11 +30,13 @@ class Score:
 
 @dataclass(frozen=True)
 class Trained:
-    """teacher, student: the float network's score and the trained one's, for int8 as it is simulated."""
+    """teacher, beginning, student: the scores of the float network, and of the other before and after the
+    training, for int8 as it is simulated."""
 
     network: Network
     fitted: Fitted
     teacher: Score
+    beginning: Score
     student: Score
 
 
@@ -45,7 +45,7 @@ def train(
     teacher: Graph,
     dataset: Dataset,
     settings: Settings,
-    arithmetic: Arithmetic,
+    arithmetic: Arithmetic | None,
     work: Path,
     progress: Progress,
     norms: Mapping[str, BatchNorm] | None = None,
@@ -53,12 +53,10 @@ def train(
 ) -> Trained:
     """Trains `graph` on the pool of a data set, a part of which is kept for validation.
 
-    graph, teacher: optimized, channels last; the teacher may be the same. norms: the batch norms to follow
-    the batches at first. work: a folder for files in between. Raises FormatError naming what cannot be
-    trained or cannot be int8, UsageError for too few samples.
+    graph, teacher: optimized, channels last; the teacher may be the same. arithmetic: of
+    `initial`, or None for float32. norms: the batch norms to follow the batches at first. work: a folder for
+    files in between. Raises FormatError naming what cannot be trained, UsageError for too few samples.
     """
-    if arithmetic.quantized:  # what cannot be quantized is refused now, not after the training
-        int8.quantize(graph, dict.fromkeys(graph.tensors, Range(-1.0, 1.0)))
     parts = split(dataset, VALIDATION)
     training, validation = (
         read(
@@ -66,25 +64,22 @@ def train(
         )
         for name, part in zip(("training", "validation"), parts, strict=True)
     )
-    network, model = Network(graph, norms or {}, arithmetic), Network(teacher, {}, Arithmetic(False)).eval()
-    shown = "training with simulated quantization" if arithmetic.quantized else "training"
+    network, model = Network(graph, norms or {}, arithmetic).eval(), Network(teacher, {}, None).eval()
+    known, before = predictions(model, validation), predictions(network, validation)
+    shown = "training with simulated quantization" if arithmetic else "training"
     fitted = fit(
         network, model, training, validation, settings, lambda i, n: progress(shown, i, n), checkpoint
     )
-    known = predictions(model, validation)
-    found = predictions(network, validation)
+    after = predictions(network, validation)
     return Trained(
-        network,
-        fitted,
-        _score(known, known, validation.labels),
-        _score(found, known, validation.labels),
+        network, fitted, *(_score(each, known, validation.labels) for each in (known, before, after))
     )
 
 
 @torch.no_grad()
 def predictions(network: Network, samples: Samples, batch: int = 32) -> torch.Tensor:
     """The class of each sample, int64 (samples,), as the device will find it: the first of the largest."""
-    exact, output = network.arithmetic.quantized, network.graph.outputs[0]
+    exact, output = network.arithmetic is not None, network.graph.outputs[0]
     outputs = [network(x, (output,), exact)[0].flatten(1) for x, _ in samples.batches(batch)]
     return torch.cat(outputs).argmax(1)
 

@@ -6,11 +6,14 @@ import pytest
 torch = pytest.importorskip("torch", reason="needs the extra 'train'")
 
 import devices  # noqa: E402
+from harness import ptq  # noqa: E402
 from harness.datasets import Dataset, open_dataset  # noqa: E402
 from harness.predict import predict_all  # noqa: E402
+from harness.prepare import open_calibration  # noqa: E402
 from harness.sources import Source, open_source  # noqa: E402
 from harness.train.fitting import Settings  # noqa: E402
-from harness.train.network import Arithmetic, Network  # noqa: E402
+from harness.train.initial import initial  # noqa: E402
+from harness.train.network import Network  # noqa: E402
 from harness.train.training import train  # noqa: E402
 
 AGREEMENT = 0.999
@@ -25,6 +28,12 @@ def solar_cells(samples: int | None = None) -> tuple[Source, Dataset]:
     pytest.importorskip("elpv_dataset", reason="needs the extra 'solar'")
     source = open_source("solar_cells")
     return source, open_dataset("solar_cells", source.preprocess, source.input_shape, samples)
+
+
+def untrained(source: Source, work, steps: str = ptq.DEFAULT, dataset=None):
+    """The graph and the arithmetic that training begins with."""
+    calibration = open_calibration(source, dataset, work, quiet)
+    return initial(ptq.draft(source.trial_graph, calibration, ptq.parse(steps)))
 
 
 def agreement(network: Network, dataset: Dataset, work) -> float:
@@ -42,19 +51,16 @@ def agreement(network: Network, dataset: Dataset, work) -> float:
 
 def test_some_solar_cells_agree(tmp_path):
     source, dataset = solar_cells(40)
-    network = Network(source.trial_graph, {}, Arithmetic()).train()
-    with torch.no_grad():
-        network.scores(torch.from_numpy(np.concatenate([dataset.reals(i) for i in range(10)])))
-    assert agreement(network.eval(), dataset, tmp_path) == 1
+    graph, arithmetic = untrained(source, tmp_path)
+    assert agreement(Network(graph, {}, arithmetic).eval(), dataset, tmp_path) == 1
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("per_channel", [True, False])
-def test_a_trained_network_agrees_on_the_test_split(tmp_path, per_channel):
+@pytest.mark.parametrize("steps", [ptq.DEFAULT, "one_scale equalize"])
+def test_a_trained_network_agrees_on_the_test_split(tmp_path, steps):
     source, dataset = solar_cells()
-    arithmetic = Arithmetic(per_channel=per_channel)
-    graph = source.trial_graph
-    trained = train(graph, graph, dataset, SHORT, arithmetic, tmp_path, quiet)
+    graph, arithmetic = untrained(source, tmp_path, steps)
+    trained = train(graph, source.trial_graph, dataset, SHORT, arithmetic, tmp_path, quiet)
     assert agreement(trained.network, dataset, tmp_path) >= AGREEMENT
 
 
@@ -63,7 +69,8 @@ def test_a_trained_mobilenet_agrees_on_the_labs_images(lab, tmp_path):
     """1001 classes, of which the first ones are often a step apart."""
     name = "mobilenet_v1_0.25_128"
     source = open_source(name, str(lab / "models" / f"{name}_frozen.pb"))
-    dataset = open_dataset(lab / "imagenet_sample", source.preprocess, source.input_shape)
-    graph = source.trial_graph
-    trained = train(graph, graph, dataset, SHORT, Arithmetic(), tmp_path, quiet)
+    folder = lab / "imagenet_sample"
+    dataset = open_dataset(folder, source.preprocess, source.input_shape)
+    graph, arithmetic = untrained(source, tmp_path, dataset=str(folder))
+    trained = train(graph, source.trial_graph, dataset, SHORT, arithmetic, tmp_path, quiet)
     assert agreement(trained.network, dataset, tmp_path) >= AGREEMENT

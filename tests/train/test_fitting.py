@@ -11,11 +11,11 @@ from harness.errors import FormatError, UsageError  # noqa: E402
 from harness.samples import Storage  # noqa: E402
 from harness.train.checkpoint import Checkpoint  # noqa: E402
 from harness.train.fitting import Settings, fit  # noqa: E402
-from harness.train.network import Arithmetic, Network  # noqa: E402
+from harness.train.network import Network  # noqa: E402
 from harness.train.samples import ALTERATIONS, Samples  # noqa: E402
 from tests.support.graphs import small_network  # noqa: E402
+from tests.support.training import int8  # noqa: E402
 
-FLOAT, INT8 = Arithmetic(quantized=False), Arithmetic()
 QUICK = Settings(epochs=4, batch=16, rate=1e-2)
 STORAGE = Storage(np.dtype(np.uint8), np.full(1, 1 / 64, np.float32), np.full(1, 128, np.float32))
 
@@ -32,29 +32,33 @@ def colours(count: int, seed: int) -> Samples:
 
 TRAINING, VALIDATION = colours(128, 0), colours(64, 1)
 NOTHING = replace(QUICK, alterations=())
+INT8, ONE_SCALE = (
+    int8(small_network(), VALIDATION.reals(torch.arange(64)).numpy(), one_scale=one) for one in (False, True)
+)
 
 
 def fitted(settings, arithmetic=INT8, checkpoint=None, progress=lambda *_: None, teacher=None):
     network = Network(small_network(), {}, arithmetic)
-    teacher = teacher or Network(small_network(1), {}, FLOAT)
+    teacher = teacher or Network(small_network(1), {}, None)
     return network, fit(network, teacher, TRAINING, VALIDATION, settings, progress, checkpoint)
 
 
 def test_labels_are_learned():
     _, outcome = fitted(replace(NOTHING, labels=True, distill=False, epochs=12))
     assert outcome.history[outcome.best].top1 > 0.6
-    assert outcome.history[outcome.best].validation_loss < outcome.history[0].validation_loss
+    assert outcome.history[outcome.best].loss < outcome.history[0].loss
 
 
-@pytest.mark.parametrize("arithmetic", [INT8, FLOAT, Arithmetic(per_channel=False)])
+@pytest.mark.parametrize("arithmetic", [INT8, None, ONE_SCALE])
 def test_a_teachers_answers_are_learned_without_labels(arithmetic):
     _, outcome = fitted(replace(NOTHING, epochs=8), arithmetic)
-    assert outcome.history[outcome.best].validation_loss < outcome.history[0].validation_loss / 2
+    assert outcome.history[outcome.best].loss < outcome.history[0].loss / 2
 
 
 def test_the_best_epoch_is_kept_and_training_ends_when_it_does_not_get_better():
     network, outcome = fitted(replace(NOTHING, epochs=50, patience=2, rate=0.3))
     assert len(outcome.history) == outcome.best + 3 < 50
+    assert outcome.best == outcome.history.index(min(outcome.history, key=lambda epoch: epoch.loss))
     for name, value in network.state_dict().items():
         assert torch.equal(value, outcome.state[name]), name
 
@@ -90,7 +94,7 @@ def test_zeros_stay_zero():
     graph = small_network()
     graph.tensors["w1"].data[:, 1] = 0
     network = Network(graph, {}, INT8)
-    fit(network, Network(small_network(), {}, FLOAT), TRAINING, VALIDATION, QUICK, lambda *_: None)
+    fit(network, Network(small_network(), {}, None), TRAINING, VALIDATION, QUICK, lambda *_: None)
     node = network.float_graph().nodes[0]
     weights = network.float_graph().const(node.inputs[1])
     assert not weights[:, 1].any()

@@ -7,12 +7,11 @@ torch = pytest.importorskip("torch", reason="needs the extra 'train'")
 
 from harness.errors import FormatError  # noqa: E402
 from harness.ops import run_reference  # noqa: E402
-from harness.train.network import Arithmetic, Network  # noqa: E402
+from harness.train.network import Network  # noqa: E402
 from tests.support import runner  # noqa: E402
 from tests.support.float_networks import convolutions  # noqa: E402
 from tests.support.graphs import Builder, small_network  # noqa: E402
-
-FLOAT, INT8, PER_TENSOR = Arithmetic(quantized=False), Arithmetic(), Arithmetic(per_channel=False)
+from tests.support.training import int8  # noqa: E402
 
 
 def mixed(seed: int = 0):
@@ -46,7 +45,7 @@ def batch(graph, count: int, seed: int = 0) -> np.ndarray:
 def test_float_network_is_the_reference(make):
     graph = make()
     x = batch(graph, 3)
-    network = Network(graph, {}, FLOAT).eval()
+    network = Network(graph, {}, None).eval()
     with torch.no_grad():
         (found,) = network(torch.from_numpy(x), (graph.outputs[0],))
     for row in range(3):
@@ -54,48 +53,44 @@ def test_float_network_is_the_reference(make):
         assert np.abs(found[row].numpy() - expected[0]).max() < 1e-4
 
 
-def observed(graph, arithmetic) -> Network:
+def quantized(graph, **choices) -> Network:
     """A network whose ranges have seen a batch."""
-    network = Network(graph, {}, arithmetic).train()
-    with torch.no_grad():
-        network(torch.from_numpy(batch(graph, 8)), (network.logits,))
-    return network.eval()
+    return Network(graph, {}, int8(graph, batch(graph, 8), **choices)).eval()
 
 
-@pytest.mark.parametrize("arithmetic", [INT8, PER_TENSOR])
+@pytest.mark.parametrize("one_scale", [False, True])
 @pytest.mark.parametrize("make", [small_network, convolutions])
-def test_int8_network_is_the_runtime_to_the_byte(make, arithmetic, tmp_path):
-    network = observed(make(), arithmetic)
-    quantized = network.int8_graph()
-    source, target = (quantized.tensors[n[0]] for n in (quantized.inputs, quantized.outputs))
+def test_int8_network_is_the_runtime_to_the_byte(make, one_scale, tmp_path):
+    network = quantized(make(), one_scale=one_scale)
+    graph = network.int8_graph()
+    source, target = (graph.tensors[n[0]] for n in (graph.inputs, graph.outputs))
     x = batch(network.graph, 4, seed=1)
     with torch.no_grad():
         (found,) = network(torch.from_numpy(x), (network.graph.outputs[0],), exact=True)
     for row in range(len(x)):
         stored = source.quant.quantize(x[row : row + 1], source.dtype)
-        (deployed,) = runner.predict(quantized, [stored], tmp_path)
+        (deployed,) = runner.predict(graph, [stored], tmp_path)
         assert np.array_equal(target.quant.quantize(found[row].numpy(), np.int8), deployed[0])
 
 
 def test_other_ops_are_within_a_step_of_the_runtime(tmp_path):
     """Fixed-point sums, products and curves round in places of their own."""
-    network = observed(mixed(), INT8)
-    quantized = network.int8_graph()
-    source, target = (quantized.tensors[n[0]] for n in (quantized.inputs, quantized.outputs))
+    network = quantized(mixed())
+    graph = network.int8_graph()
+    source, target = (graph.tensors[n[0]] for n in (graph.inputs, graph.outputs))
     x = batch(network.graph, 8, seed=1)
     with torch.no_grad():
         (found,) = network(torch.from_numpy(x), (network.graph.outputs[0],), exact=True)
     for row in range(len(x)):
         stored = source.quant.quantize(x[row : row + 1], source.dtype)
-        (deployed,) = runner.predict(quantized, [stored], tmp_path)
+        (deployed,) = runner.predict(graph, [stored], tmp_path)
         simulated = target.quant.quantize(found[row].numpy(), np.int8)
         assert np.abs(simulated.astype(int) - deployed[0]).max() <= 2
 
 
-@pytest.mark.parametrize("arithmetic", [INT8, PER_TENSOR])
-def test_gradients_reach_every_weight_and_every_learned_range(arithmetic):
-    network = observed(mixed(), arithmetic).train()
-    network.ranges.followed = False
+@pytest.mark.parametrize("one_scale", [False, True])
+def test_gradients_reach_every_weight_and_every_range(one_scale):
+    network = quantized(mixed(), one_scale=one_scale).train()
     (y,) = network(torch.from_numpy(batch(network.graph, 8)), (network.logits,))
     y.square().sum().backward()
     for name, parameter in network.named_parameters():
@@ -108,4 +103,4 @@ def test_an_op_that_cannot_be_trained_is_named():
     b = Builder()
     graph = b.build(b.node("Cos", b.input((1, 4)), name="wave"))
     with pytest.raises(FormatError, match=r"op 'Cos' \(node 'wave'\) cannot be trained"):
-        Network(graph, {}, FLOAT)
+        Network(graph, {}, None)
