@@ -37,6 +37,9 @@ HEADERS = ["network", "variant", "top-1", "95 %", "MB", "MB compressed", "M inst
 SOLAR = ["--model", "solar_cells"]
 SMALLER = ("prune_weights(fraction=0.5)", "prune_channels(fraction=0.3)", "decompose(cost=0.5)")
 RELU6 = 6.0
+EQUALIZED = "equalize observe(method=mse) correct_bias"
+TRAINING = ["--rate", "1e-4", "--epochs", "4"]
+TUNING = ["--labels", "--distill", "--rate", "1e-3", "--epochs", "12"]
 ROOM = 1.2  # what training samples may exceed the calibration's largest value by
 
 
@@ -45,10 +48,6 @@ def bench(*argv: str) -> None:
     status = main(list(argv))
     if status:
         raise SystemExit(status)
-
-
-def learning(rate: str, epochs: int) -> list[str]:
-    return ["--labels", "--distill", "--rate", rate, "--epochs", str(epochs)]
 
 
 def train(folder: Path, name: str, *options: str) -> str:
@@ -81,20 +80,21 @@ def measure(folder: Path, shown: str, variants: str, *options: str) -> Iterator[
 
 
 def solar(folder: Path, _: argparse.Namespace) -> Iterator[list[str]]:
-    qat = train(folder, "solar", *SOLAR, *learning("1e-4", 8))
+    qat = train(folder, "solar", *SOLAR, *TRAINING)
     yield from measure(folder, "solar_cells", "f32,int8,qat", *SOLAR, "--qat", qat)
 
 
 def hard(folder: Path, _: argparse.Namespace) -> Iterator[list[str]]:
     """One scale for each weight tensor; and channels whose sizes were made unequal."""
-    qat = train(folder, "per_tensor", *SOLAR, *learning("1e-3", 12), "--per-tensor")
+    steps = "one_scale equalize observe(method=mse) round correct_bias"
+    qat = train(folder, "per_tensor", *SOLAR, *TRAINING, "--ptq", steps)
     yield from measure(folder, "one scale a tensor", "int8-per-tensor,qat", *SOLAR, "--qat", qat)
     source = open_source("solar_cells")
     path = folder / "rescaled.tflite"
     exporters.save(rescaled(source, folder), path)
     options = ["--model", str(path), "--dataset", "solar_cells"]
     options += ["--preprocess", "resize=128,grey,mean=127.5,std=127.5"]
-    qat = train(folder, "rescaled_qat", *options, *learning("1e-4", 8))
+    qat = train(folder, "rescaled_qat", *options, *TRAINING, "--ptq", EQUALIZED)
     yield from measure(folder, "channels rescaled", "f32,int8,qat", *options, "--qat", qat)
 
 
@@ -123,7 +123,7 @@ def smaller(folder: Path, _: argparse.Namespace) -> Iterator[list[str]]:
         cut = folder / f"{name}_cut.tflite"
         exporters.save(transforms.apply(open_source("solar_cells").trial_graph, transforms.parse(text)), cut)
         yield from measure(folder, f"`{text}`", "f32", "--model", str(cut), *options)
-        tuned = train(folder, name, *SOLAR, *learning("1e-3", 12), "--float", "--transforms", text)
+        tuned = train(folder, name, *SOLAR, *TUNING, "--float", "--transforms", text)
         yield from measure(folder, f"`{text}`, trained", "f32,int8", "--model", tuned, *options)
 
 

@@ -14,7 +14,13 @@ from tests.support.float_networks import convolutions  # noqa: E402
 from tests.support.graphs import Builder, small_network  # noqa: E402
 from tests.support.learned import Learned  # noqa: E402
 
-STEPS = ["observe(method=min_max)", ptq.DEFAULT, "one_scale equalize", "equalize round correct_bias", "mixed(keep=1)"]
+STEPS = [
+    "observe(method=min_max)",
+    ptq.DEFAULT,
+    "one_scale equalize",
+    "equalize round correct_bias",
+    "mixed(keep=1)",
+]
 
 
 def draft(graph, steps: str):
