@@ -27,8 +27,9 @@ class Weighted(nn.Module):
     """y = activation(x ∗ w + b), x (batch, …, channels), with w and b in the IR's layouts.
 
     What is trained are the weights of each channel relative to their root mean square at the beginning, and
-    the bias relative to the same, times what biases are of it in the layer: folding batch norms and equalizing
-    leave channels of very different size, and one learning rate has to suit them all. Zeros among the weights stay zero, so a pruned network stays pruned.
+    its bias relative to that times the layer's median of |bias| / root mean square: folding norms leaves
+    channels of very different size, and one learning rate has to suit them all. Zeros among the weights stay
+    zero, so a pruned network stays pruned.
     """
 
     def __init__(self, node: Node, weights: np.ndarray, bias: np.ndarray | None, norm: BatchNorm | None):
