@@ -10,10 +10,13 @@ from pathlib import Path
 import pytest
 
 from devices import Device, Entry, open_device, virtual_pi
+from devices._remote import RemoteDevice
 from devices.virtual_pi import VirtualPi
 from harness import compiler
 from harness.build import TARGETS
+from harness.compiler import host_arch
 from harness.errors import DeviceError
+from tests.support.shell_transport import SYSTEMS, Remote, ShellTransport
 from tests.support.sshd import free_port
 
 PROBE = Path(__file__).parent.parent / "support" / "probe.c"
@@ -72,4 +75,17 @@ def small(probe: Callable[[str], Path]) -> Iterator[VirtualPi]:
         pytest.skip(str(error))
     device.push(probe("aarch64"), "probe")
     yield device
+    device.close()
+
+
+@pytest.fixture(params=SYSTEMS)
+def remote(request: pytest.FixtureRequest, tmp_path: Path, probe: Callable[[str], Path]) -> Iterator[Remote]:
+    """A device with the probe, and its transport."""
+    folder = tmp_path / "a device's $HOME"
+    folder.mkdir()
+    transport = ShellTransport(folder, request.param)
+    device = RemoteDevice("board", "shell", transport, "work folder")
+    device.push(probe(host_arch()), "probe")
+    yield device, transport
+    device.reap()
     device.close()

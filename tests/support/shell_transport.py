@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from devices._remote import RemoteDevice
 from devices._transport import Stream
 from harness.errors import DeadlineError, DeviceError
 
@@ -79,6 +80,9 @@ class ShellTransport:
 
     def close(self) -> None:
         pass
+
+
+Remote = tuple[RemoteDevice, ShellTransport]  # a device, and its transport
 
 
 def _link_programs(folder: Path, shell: str, many: str | None) -> Path:
