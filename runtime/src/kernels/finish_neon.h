@@ -86,25 +86,43 @@ QB_NEON_INLINE void qb_finish_s8_neon(const qb_tile_s8 *tile, size_t column, siz
     }
 }
 
-QB_NEON_INLINE void qb_finish_f32_neon(const qb_tile_s8 *tile, size_t column, size_t rows, size_t vectors,
-                                         const int32x4_t *sums)
+/* Rows of real values. `bound`, that of the tile, is a constant wherever this is inlined. */
+QB_NEON_INLINE void qb_store_reals_neon(const qb_tile_s8 *tile, float *out, size_t stride, size_t column, size_t rows,
+                                        size_t vectors, const bool bound, const int32x4_t *sums)
 {
-    const qb_dequant *d = &tile->channels.dequant;
-    float32x4_t stored[QB_FINISH_SUMS];
-    const bool whole = qb_is_whole_tile(tile, column, rows, vectors);
-    float *out = (float *)tile->out + column;
+    const qb_dequant d = tile->channels.dequant; /* a copy: stores of floats may change anything in memory */
+    const float32x4_t min = vdupq_n_f32(d.range.min), max = vdupq_n_f32(d.range.max);
+    float32x4_t factors[QB_FINISH_VECTORS], bias[QB_FINISH_VECTORS];
     QB_UNROLL
-    for (size_t r = 0; r < rows; r++, out += tile->out_stride) {
+    for (size_t v = 0; v < vectors; v++) {
+        factors[v] = vld1q_f32(d.weight_scale + column + v * 4);
+        bias[v] = vld1q_f32(d.bias + column + v * 4);
+    }
+    QB_UNROLL
+    for (size_t r = 0; r < rows; r++, out += stride) {
         const qb_sample_quant quant = tile->quant[r < tile->rows ? r : 0];
         QB_UNROLL
         for (size_t v = 0; v < vectors; v++) {
-            const float32x4_t real = qb_dequantize_neon(sums[r * vectors + v], d, quant, column + v * 4);
-            if (whole) {
-                vst1q_f32(out + v * 4, real);
-            } else {
-                stored[r * vectors + v] = real;
-            }
+            int32x4_t sum = sums[r * vectors + v];
+            if (!bound) sum = vmlsq_n_s32(sum, vld1q_s32(d.weight_sum + column + v * 4), quant.zero_point);
+            const float32x4_t factor = bound ? factors[v] : vmulq_n_f32(factors[v], quant.scale);
+            const float32x4_t real = vaddq_f32(vmulq_f32(vcvtq_f32_s32(sum), factor), bias[v]);
+            vst1q_f32(out + v * 4, vminq_f32(vmaxq_f32(real, min), max));
         }
+    }
+}
+
+QB_NEON_INLINE void qb_finish_f32_neon(const qb_tile_s8 *tile, size_t column, size_t rows, size_t vectors,
+                                         const int32x4_t *sums)
+{
+    float stored[QB_FINISH_SUMS * 4];
+    const bool whole = qb_is_whole_tile(tile, column, rows, vectors);
+    float *out = whole ? (float *)tile->out + column : stored;
+    const size_t stride = whole ? tile->out_stride : vectors * 4;
+    if (tile->bound) {
+        qb_store_reals_neon(tile, out, stride, column, rows, vectors, true, sums);
+    } else {
+        qb_store_reals_neon(tile, out, stride, column, rows, vectors, false, sums);
     }
     if (!whole) qb_copy_tile(tile, column, vectors * 4, sizeof(float), stored);
 }

@@ -42,6 +42,7 @@ typedef struct qb_tile_s8 {
     const int32_t *row_start;    /* [mr]: added to the column's start: −zero · Σ x, where weights have a zero point */
     qb_gemm_tail tail;
     const qb_sample_quant *quant; /* hybrid: by row, how its sample was quantized */
+    bool bound;                   /* hybrid: every row's is {1, 0} (qb_bind_sample) */
     void *out;                    /* int8, float or int32; the first row's column 0 */
     size_t out_stride;            /* values from row to row */
     void *workspace; /* QB_ALIGNMENT aligned; its size: qb_gemm_s8.expand */

@@ -22,7 +22,7 @@ typedef struct packed_s8 {
     const int8_t *padding; /* int8: in_c times the input's zero point */
     int32_t weight_zero;   /* what the packed weights have as their zero point */
     size_t workspace_bytes; /* of a tile */
-    size_t records, pointers, gathered, workspace, sums, quant, row_start, wide;
+    size_t records, pointers, gathered, workspace, sums, quant, row_start, wide, start, factor;
 } packed_s8;
 
 /* Input values that the micro-kernel multiplies by one column's weights, zeros included. */
@@ -125,6 +125,9 @@ static uint64_t lay_out_scratch(packed_s8 *packed, const qb_linear *op, bool hyb
     packed->quant = take(&used, rows * sizeof(qb_sample_quant));
     packed->row_start = take(&used, rows * sizeof(int32_t));
     packed->wide = take(&used, widens(packed) ? padded_depth(packed) * kernel->nr * sizeof(int16_t) : 0);
+    const uint64_t slots = hybrid ? qb_round_up((uint64_t)op->shape.out_c, kernel->nr) : 0;
+    packed->start = take(&used, slots * sizeof(int32_t));
+    packed->factor = take(&used, slots * sizeof(float));
     return used;
 }
 
@@ -168,6 +171,7 @@ static void requantize_sums(const qb_linear *op, const qb_tile_s8 *tile, int8_t 
 /* A run's input, and where its parts of scratch are. */
 typedef struct gemm_run {
     const packed_s8 *packed;
+    qb_tile_s8 tile; /* all that does not change from tile to tile */
     const qb_image *image;
     const qb_sample_quant *samples; /* hybrid: of each sample */
     size_t sample_pixels;
@@ -182,7 +186,7 @@ static void pack_tile(const gemm_run *run, size_t index, size_t first, size_t ro
     const void **pointers = (const void **)(run->scratch + packed->pointers);
     qb_sample_quant *quant = (qb_sample_quant *)(run->scratch + packed->quant) + index * mr;
     int32_t *row_start = (int32_t *)(run->scratch + packed->row_start) + index * mr;
-    *tile = packed->tile;
+    *tile = run->tile;
     tile->rows = rows;
     tile->inputs = (const int8_t *const *)pointers;
     tile->workspace = run->scratch + packed->workspace + index * packed->workspace_bytes;
@@ -193,7 +197,7 @@ static void pack_tile(const gemm_run *run, size_t index, size_t first, size_t ro
     memset(row_start, 0, mr * sizeof *row_start);
     if (tile->rows_start) start_rows(tile, mr, packed->weight_zero, row_start);
     for (size_t r = 0; run->samples != NULL && r < rows; r++) {
-        quant[r] = run->samples[(first + r) / run->sample_pixels];
+        quant[r] = tile->bound ? (qb_sample_quant){1.0f, 0} : run->samples[(first + r) / run->sample_pixels];
     }
     packed->kernel->pack(tile);
 }
@@ -206,6 +210,17 @@ static void run_columns(const gemm_run *run, const qb_linear *op, qb_tile_s8 *ti
     if (tile->tail == QB_TAIL_S32) requantize_sums(op, tile, (int8_t *)out);
 }
 
+/* Works how a batch's only sample was quantized into the columns. */
+static void bind_sample(gemm_run *run, size_t columns)
+{
+    const packed_s8 *packed = run->packed;
+    run->tile.channels = qb_bind_sample(&packed->tile.channels, *run->samples,
+                                        (size_t)qb_round_up(columns, packed->kernel->nr),
+                                        (int32_t *)(void *)(run->scratch + packed->start),
+                                        (float *)(void *)(run->scratch + packed->factor));
+    run->tile.bound = true;
+}
+
 /* Every tile, block by block. size: bytes of an output value. */
 static void run_tiles(const qb_step *step, const qb_image *image, const qb_sample_quant *samples, size_t size)
 {
@@ -214,7 +229,8 @@ static void run_tiles(const qb_step *step, const qb_image *image, const qb_sampl
     const size_t pixels = qb_linear_pixels(&op->shape), columns = (size_t)op->shape.out_c;
     const size_t mr = packed->kernel->mr, block_rows = packed->tiles * mr, row_bytes = columns * size;
     int16_t *wide = widens(packed) ? (int16_t *)(void *)((char *)step->scratch + packed->wide) : NULL;
-    const gemm_run run = {packed, image, samples, pixels / (size_t)op->shape.batch, step->scratch};
+    gemm_run run = {packed, packed->tile, image, samples, pixels / (size_t)op->shape.batch, step->scratch};
+    if (samples != NULL && op->shape.batch == 1) bind_sample(&run, columns);
     qb_tile_s8 *tiles = (qb_tile_s8 *)(void *)((char *)step->scratch + packed->records);
     char *y = step->out[0]->data;
     for (size_t first = 0; first < pixels; first += block_rows, y += block_rows * row_bytes) {

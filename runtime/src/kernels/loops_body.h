@@ -105,12 +105,12 @@ static qb_weights_range weights_range(const int8_t *weights, size_t count)
     return qb_find_weights_range(weights, count, 1);
 }
 
-/* Every member but add_s8 and mul_s8, of which an ISA variant may have its own. */
-#define QB_LOOPS_BUT_BINARY_S8                                                                                  \
+/* The members of which no ISA variant has its own. */
+#define QB_LOOPS_OF_THE_COMPILER                                                                                \
     .add_f32 = add_f32, .mul_f32 = mul_f32, .max_s8 = max_s8, .max_f32 = max_f32, .average_s8 = average_s8,     \
-    .average_f32 = average_f32, .find_range = qb_find_range, .quantize_sample = qb_quantize_sample,             \
-    .weights_range = weights_range
+    .average_f32 = average_f32, .weights_range = weights_range
 #define QB_LOOPS                                                                                                \
     {                                                                                                           \
-        .add_s8 = add_s8, .mul_s8 = mul_s8, QB_LOOPS_BUT_BINARY_S8                                              \
+        .add_s8 = add_s8, .mul_s8 = mul_s8, .find_range = qb_find_range,                                        \
+        .quantize_sample = qb_quantize_sample, QB_LOOPS_OF_THE_COMPILER                                         \
     }

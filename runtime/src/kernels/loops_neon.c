@@ -1,5 +1,6 @@
 /* The loops of loops.h as the compiler makes them for NEON, but int8 sums and products, for which it does not find
- * SQRDMULH (tail_neon.h). */
+ * SQRDMULH (tail_neon.h), and the passes over hybrid samples. */
+#include "hybrid_loops_neon.h"
 #include "loops_body.h"
 #include "tail_neon.h"
 
@@ -97,4 +98,8 @@ static void mul_s8_neon(const qb_binary_s8 *given, const int8_t *a, const int8_t
     mul_s8(&op, a + i, b + i, out + i, count - i);
 }
 
-const qb_loops qb_loops_neon = {.add_s8 = add_s8_neon, .mul_s8 = mul_s8_neon, QB_LOOPS_BUT_BINARY_S8};
+const qb_loops qb_loops_neon = {.add_s8 = add_s8_neon,
+                                .mul_s8 = mul_s8_neon,
+                                .find_range = qb_find_range_neon,
+                                .quantize_sample = qb_quantize_sample_neon,
+                                QB_LOOPS_OF_THE_COMPILER};

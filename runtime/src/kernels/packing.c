@@ -80,3 +80,17 @@ bool qb_pack_channels(qb_builder *builder, const qb_linear *op, const int32_t *c
     const bool hybrid = op->weight_scales != NULL;
     return (hybrid ? pack_dequant : pack_requant)(builder, op, channel_of, count, input_offset, packed_zero, channels);
 }
+
+qb_channels qb_bind_sample(const qb_channels *channels, qb_sample_quant sample, size_t count, int32_t *start,
+                           float *factor)
+{
+    const qb_dequant *d = &channels->dequant;
+    for (size_t i = 0; i < count; i++) {
+        start[i] = (int32_t)((uint32_t)channels->start[i] - (uint32_t)sample.zero_point * (uint32_t)d->weight_sum[i]);
+        factor[i] = d->weight_scale[i] * sample.scale;
+    }
+    qb_channels bound = *channels;
+    bound.start = start;
+    bound.dequant.weight_scale = factor;
+    return bound;
+}

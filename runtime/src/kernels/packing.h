@@ -41,6 +41,11 @@ typedef struct qb_channels {
 bool qb_pack_channels(qb_builder *builder, const qb_linear *op, const int32_t *channel_of, size_t count,
                       int32_t input_offset, int32_t packed_zero, qb_channels *channels);
 
+/* The channels of a hybrid layer for a sample that is known: `count` slots in `start` and `factor`. With them its sums
+ * are those of a sample quantized as {1, 0}: the same bits, and nothing is left to do for each row. */
+qb_channels qb_bind_sample(const qb_channels *channels, qb_sample_quant sample, size_t count, int32_t *start,
+                           float *factor);
+
 /* Sizes that follow from a hostile file are counted in 64 bits: on armv7 they could wrap a size_t. */
 static inline uint64_t qb_round_up(uint64_t value, uint64_t unit)
 {
