@@ -87,13 +87,14 @@ def test_all_zero_input_gives_the_bias(op, isa, tmp_path):
         )
 
 
+@pytest.mark.parametrize("arch", [runner.HOST, "aarch64", "armv7"])
 @pytest.mark.parametrize("op", OPS)
-def test_input_that_is_not_finite_is_safe_and_the_same_everywhere(op, tmp_path):
+def test_input_that_is_not_finite_is_safe_and_the_same_everywhere(op, arch, tmp_path):
     graph = linear_graph(op, "hybrid", 20, seed=4)
     inputs = random_inputs(graph, seed=4)
     for index, x in enumerate(inputs):
         x.ravel()[index % x.size] = (np.inf, -np.inf, np.nan, 3e38)[index % 4]
     expected = runner.predict(graph, inputs, tmp_path, isa="scalar", sanitized=True)
-    actual = runner.predict(graph, inputs, tmp_path)
+    actual = runner.predict(graph, inputs, tmp_path, arch=arch)
     for ours, reference in zip(actual, expected, strict=True):
         np.testing.assert_array_equal(ours, reference)
