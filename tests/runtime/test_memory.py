@@ -10,8 +10,8 @@ from harness.ops import run_reference
 from tests.support import runner
 from tests.support.graphs import Builder
 
-# Outputs of each layer. Together they make a file of more than 16 MB, from which on constants lie in huge pages:
-# the first two layers' (12 and 3 MB) in mappings of their own, the others' (1 MB and less) in chunks of 4 MB.
+# Outputs of each layer. Together they make a file of more than 16 MB, from which on constants lie in huge
+# pages: the first two layers' (12 and 3 MB) in mappings of their own, the others' (1 MB and less) in chunks.
 WIDTHS = (3072, 256, 1024, 256, 1024, 256, 1024, 256, 1024, 8, 3)
 
 
