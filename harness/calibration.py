@@ -10,9 +10,11 @@ from typing import TypeVar
 import numpy as np
 
 import devices
-from harness import artifacts, datasets
+from harness import artifacts, datasets, ptq
 from harness.datasets import Dataset
+from harness.errors import UsageError
 from harness.graph import Graph
+from harness.layer_costs import Meter
 from harness.observing import Observing
 from harness.passes import dequantize_weights, turn_inputs
 from harness.predict import predict_all
@@ -31,11 +33,16 @@ class Calibration:
     Every method raises TrialError or DeviceError where the run fails, as it does where a value is not finite.
     """
 
-    def __init__(self, samples: Dataset, work: Path, progress: Progress) -> None:
-        """work: a folder for files in between. Samples are read when they are first needed."""
+    def __init__(self, samples: Dataset, work: Path, progress: Progress, meter: Meter | None = None) -> None:
+        """work: a folder for files in between. Samples are read when they are first needed.
+
+        meter: of the device whose latency counts, None where it does not.
+        """
         self.samples = samples
+        self._meter = meter
         self._work = work
         self._progress = progress
+        self._inputs: dict[int, np.ndarray] = {}  # by their number
         self._seen: dict[tuple[str, bool], dict[str, Activation]] = {}  # by the graph's hash, with bins
 
     def ranges(self, graph: Graph) -> dict[str, Range]:
@@ -68,7 +75,7 @@ class Calibration:
         turned = _with_turned(graph, {name: name for name in graph.inputs})
         graph = replace(_as_it_runs(graph), outputs=list(dict.fromkeys(turned.get(n, n) for n in names)))
         tensor = graph.tensors[graph.inputs[0]]
-        inputs = np.concatenate([self.samples.reals(i) for i in self._spread(count)])
+        inputs = self._reals(count)
         stored = inputs if tensor.quant is None else tensor.quant.quantize(inputs, tensor.dtype)
         arrays = predict_all(devices.open_device("local"), graph, stored, self._work, self._progress)
         found = {
@@ -80,6 +87,26 @@ class Calibration:
     def labels(self, count: int) -> np.ndarray:
         """The model's class indices of the samples that `values` takes, int64 (samples,)."""
         return self.samples.labels[self._spread(count)]
+
+    def costs(self, graph: Graph) -> dict[str, float]:
+        """What each node takes on the device whose latency counts: nanoseconds, or instructions if emulated.
+
+        Raises UsageError where there is no such device, or more than one.
+        """
+        if self._meter is None:
+            raise UsageError("what a layer costs is measured on one device: give one with --device")
+        return self._meter.costs(graph, self._work, self._progress)
+
+    def contents(self, steps: str | None) -> object:
+        """All that these steps of quantization learn from, as `artifacts.fingerprint` takes it."""
+        weighed = self._meter is not None and steps is not None and ptq.weighs_costs(steps)
+        return [self.samples.contents, self._meter.identity if weighed else None]
+
+    def _reals(self, count: int) -> np.ndarray:
+        """The inputs of `count` samples, read once: steps ask for the same ones again and again."""
+        if count not in self._inputs:
+            self._inputs = {count: np.concatenate([self.samples.reals(i) for i in self._spread(count)])}
+        return self._inputs[count]
 
     def _spread(self, count: int) -> np.ndarray:
         return np.linspace(0, len(self.samples) - 1, min(count, len(self.samples))).round().astype(int)

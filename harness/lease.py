@@ -22,7 +22,9 @@ from pathlib import Path
 from threading import Event, Thread
 
 from devices import Device, RunResult
-from harness import cache, runner_output
+from harness import build, cache, runner_output
+from harness.deploy import deploy
+from harness.environment import held_governor
 from harness.errors import DeviceError, TrialError, UsageError
 from harness.files import replacing
 from harness.runner_events import LeaseAnswer
@@ -130,6 +132,27 @@ def held(
         done.set()
         heart.join(ANSWER_S)
         _release(grants, token)
+
+
+@contextmanager
+def for_measuring(
+    device: Device,
+    wait_s: float,
+    progress: Callable[[str, int, int], None],
+    note: Callable[[str], None] = lambda text: None,
+) -> Iterator[Device]:
+    """The device under its lease, its governor held. The runner grants leases: it is sent first and alone."""
+    info = device.info()
+    there = deploy(device, build.runner(info.arch, lambda text: progress(text, 0, 0)))
+    if there.sent_bytes:
+        note(f"{info.name}: runner: {there.sent_bytes:,} bytes sent")
+
+    def waiting(text: str) -> None:
+        progress(f"{info.name}: {text}", 0, 0)
+
+    reservation = own_reservation(info.name)
+    with held(device, there.runner, wait_s, waiting, reservation) as owned, held_governor(owned):
+        yield owned
 
 
 def reserve(grants: Grants, name: str, for_s: float) -> None:

@@ -11,7 +11,7 @@ import os
 import platform
 import tempfile
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -19,9 +19,9 @@ from pathlib import Path
 import devices
 from devices import Device, DeviceInfo
 from harness import __version__, build, lease, parallel, ptq
-from harness.deploy import Depot, deploy
-from harness.environment import held_governor
+from harness.deploy import Depot
 from harness.errors import UsageError
+from harness.layer_costs import Meter
 from harness.measure import measure
 from harness.ota import with_delta
 from harness.prepare import Prepared, deployed, prepare
@@ -82,7 +82,8 @@ def run(
         opened = {
             name: until_done.enter_context(closing(devices.open_device(name))) for name in request.devices
         }
-        prepared = _prepare_all(request, Path(folder), progress)
+        meter = Meter(next(iter(opened.values())), request.wait_s) if len(opened) == 1 else None
+        prepared = _prepare_all(request, Path(folder), progress, meter)
         notes = [remark for job in prepared for remark in job.notes]
         record = _record(request, _runner_hashes(opened.values(), progress))
         with Store.open(request.store, notes.append) as store:
@@ -98,7 +99,7 @@ def run(
                 jobs = [job for job in prepared if earlier.missing(name, job.model, job.variants.values())]
                 if not jobs:
                     return
-                with leased(name, opened[name], request.wait_s, progress, note) as held:
+                with lease.for_measuring(opened[name], request.wait_s, progress, note) as held:
                     for job in jobs:
                         yield from _trial(name, held, job, request.settings, earlier, progress, note)
 
@@ -136,17 +137,17 @@ def _in_order(
     return [cells[key] for key in keys if key in cells]
 
 
-def _prepare_all(request: Request, folder: Path, progress: Progress) -> list[Prepared]:
+def _prepare_all(request: Request, folder: Path, progress: Progress, meter: Meter | None) -> list[Prepared]:
     prepared: dict[str, Prepared] = {}
     for model in request.models:
-        job = _prepare(request, model, folder, progress)
+        job = _prepare(request, model, folder, progress, meter)
         if job.model in prepared:
             raise UsageError(f"two of the models are called '{job.model}': run them one at a time")
         prepared[job.model] = job
     return list(prepared.values())
 
 
-def _prepare(request: Request, model: str, folder: Path, progress: Progress) -> Prepared:
+def _prepare(request: Request, model: str, folder: Path, progress: Progress, meter: Meter | None) -> Prepared:
     progress(f"{model}: importing and optimizing", 0, 0)
     shown = _named(progress, model)
     source = open_source(model, request.weights, request.preprocess, request.qat, shown)
@@ -161,30 +162,8 @@ def _prepare(request: Request, model: str, folder: Path, progress: Progress) -> 
         shown,
         request.calibration,
         request.ptq,
+        meter,
     )
-
-
-@contextmanager
-def leased(
-    name: str,
-    device: Device,
-    wait_s: float,
-    progress: Progress,
-    note: Callable[[str], None] = lambda text: None,
-) -> Iterator[Device]:
-    """The device under its lease, its governor held. The runner grants leases: it is sent first and alone."""
-    runner = build.runner(device.info().arch, lambda text: progress(text, 0, 0))
-    there = deploy(device, runner)
-    if there.sent_bytes:
-        note(f"{name}: runner: {there.sent_bytes:,} bytes sent")
-    reservation = lease.own_reservation(name)
-    with (
-        lease.held(
-            device, there.runner, wait_s, lambda text: progress(f"{name}: {text}", 0, 0), reservation
-        ) as owned,
-        held_governor(owned),
-    ):
-        yield owned
 
 
 def _trial(

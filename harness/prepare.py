@@ -18,6 +18,7 @@ from harness.datasets import Dataset
 from harness.deploy import Depot
 from harness.errors import UsageError
 from harness.graph import Graph
+from harness.layer_costs import Meter
 from harness.pack import pack
 from harness.results import EvaluationSet, Shard, Variant
 from harness.sources import PREPROCESS_HELP, Source
@@ -54,17 +55,18 @@ def prepare(
     progress: Progress,
     calibration_folder: str | None = None,
     steps: str | None = None,
+    meter: Meter | None = None,
 ) -> Prepared:
     """Makes the files of one model's trial in the folder `work`.
 
     dataset: a name or folder, None for the recipe's own; without any, accuracy is not measured, nor with
     seeded weights. calibration_folder: to calibrate on instead of a part of the data set. steps: of
-    post-training quantization, in place of the default ones. Raises UsageError or FormatError for input that
-    cannot be used.
+    post-training quantization, in place of the default ones. meter: of the device whose latency a step may
+    ask for. Raises UsageError or FormatError for input that cannot be used.
     """
     opened = open_dataset(source, dataset, samples, calibration_folder)
     kinds = kinds_of(source, variants, steps, samples=bool(opened or calibration_folder))
-    calibration = _calibration(source, opened, calibration_folder, kinds, work, progress)
+    calibration = _calibration(source, opened, calibration_folder, kinds, work, progress, meter)
     files = {}
     for name, kind in kinds.items():
         progress(f"making {name}", 0, 0)
@@ -99,10 +101,15 @@ def variant_graph(
 
 
 def open_calibration(
-    source: Source, dataset: str | None, work: Path, progress: Progress, calibration_folder: str | None = None
+    source: Source,
+    dataset: str | None,
+    work: Path,
+    progress: Progress,
+    calibration_folder: str | None = None,
+    meter: Meter | None = None,
 ) -> Calibration:
     """The calibration set of the dataset, or of the recipe's own. Raises UsageError where there is none."""
-    return _chosen(source, open_dataset(source, dataset, None), calibration_folder, work, progress)
+    return _chosen(source, open_dataset(source, dataset, None), calibration_folder, work, progress, meter)
 
 
 def _calibration(
@@ -112,15 +119,21 @@ def _calibration(
     kinds: dict[str, VariantKind],
     work: Path,
     progress: Progress,
+    meter: Meter | None = None,
 ) -> Calibration | None:
     """None where no variant needs one."""
     if not any(kind.calibrated for kind in kinds.values()):
         return None
-    return _chosen(source, dataset, folder, work, progress)
+    return _chosen(source, dataset, folder, work, progress, meter)
 
 
 def _chosen(
-    source: Source, dataset: Dataset | None, folder: str | None, work: Path, progress: Progress
+    source: Source,
+    dataset: Dataset | None,
+    folder: str | None,
+    work: Path,
+    progress: Progress,
+    meter: Meter | None,
 ) -> Calibration:
     if folder is not None:
         dataset = datasets.open_unlabelled(folder, _preprocess(source), source.input_shape)
@@ -129,7 +142,7 @@ def _chosen(
             f"model '{source.name}': int8 is calibrated on samples, and there are none: give --dataset or "
             "--calibration, or leave int8 out"
         )
-    return Calibration(datasets.calibration_split(dataset, CALIBRATION_SAMPLES), work, progress)
+    return Calibration(datasets.calibration_split(dataset, CALIBRATION_SAMPLES), work, progress, meter)
 
 
 def _seeded_note(source: Source) -> tuple[str, ...]:
@@ -233,8 +246,10 @@ def _write(
         path.write_bytes(content)
         return {"size": len(content), "compressed_size": len(zlib.compress(content, COMPRESSION))}
 
-    seen = calibration.samples.contents if kind.calibrated else None
-    file = artifacts.provide([source.fingerprint, name, kind.steps, seen], path, make)
+    made_from = [source.fingerprint, name, kind.steps]
+    if kind.calibrated:
+        made_from.append(calibration.contents(kind.steps))
+    file = artifacts.provide(made_from, path, make)
     return Variant(
         name=name,
         arithmetic=kind.arithmetic,

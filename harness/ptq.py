@@ -27,9 +27,14 @@ def parse(text: str) -> list[Call]:
     return [transforms.bind(step, steps.function) for step in transforms.parse(text, "--ptq")]
 
 
-def draft(graph: Graph, learned: Learned, calls: Sequence[Call]) -> Draft:
+def weighs_costs(text: str) -> bool:
+    """Whether a step decides by what layers cost on a device: then the outcome depends on it."""
+    return any("slower" in call.arguments for call in parse(text))
+
+
+def draft(graph: Graph, learned: Learned, calls: Sequence[Call], stage: int = INTEGER_EDGES) -> Draft:
     """What the steps decide about a float graph. Raises BenchError with the step's name in front."""
-    drafted = Draft(graph, learned)
+    drafted = Draft(graph, learned, stage=stage)
     for call in calls:
         try:
             drafted = call.run(drafted, **call.arguments)
@@ -44,4 +49,4 @@ def draft(graph: Graph, learned: Learned, calls: Sequence[Call]) -> Draft:
 
 def quantize(graph: Graph, learned: Learned, text: str = DEFAULT, stage: int = INTEGER_EDGES) -> Graph:
     """The int8 form of a float graph. Raises BenchError."""
-    return draft(graph, learned, parse(text)).quantized(stage)
+    return draft(graph, learned, parse(text), stage).quantized()

@@ -17,11 +17,11 @@ from datetime import UTC, datetime
 
 import devices
 from devices import Device
+from harness import lease
 from harness.deploy import NAME_DIGITS
 from harness.environment import State, await_cool, disturbances, watched
 from harness.errors import UsageError
 from harness.measure import summarize, unmet
-from harness.pipeline import leased
 from harness.regression import Finding
 from harness.releases import INTERLEAVED, Measured, Side
 from harness.results import INVALID, VALID, Cell, LatencySample, Measurement, Variant
@@ -56,7 +56,7 @@ def remeasure(
         with closing(devices.open_device(finding.device)) as device:
             files = [_files(device, measured) for measured in pair]
             note(f"{' '.join(finding.key)}: measuring both releases again, in turn")
-            with leased(finding.device, device, 0.0, progress) as owned:
+            with lease.for_measuring(device, 0.0, progress) as owned:
                 _measure(owned, pair, files, store, progress)
 
 

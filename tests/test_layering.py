@@ -43,6 +43,7 @@ LAYERS = [
         "harness.trial",
         "harness.measure",
         "harness.predict",
+        "harness.layer_costs",
         "harness.observing",
         "harness.calibration",
         "harness.roofline",

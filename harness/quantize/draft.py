@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 import numpy as np
 
 from harness.graph import Graph, Node
-from harness.quantize import int8
+from harness.quantize import float16, int8
 from harness.quantize.calibrate import Range
 from harness.quantize.int8 import Choices
 from harness.quantize.observers import Activation, Observer, min_max
@@ -47,12 +47,16 @@ class Learned(Protocol):
     def labels(self, count: int) -> np.ndarray:
         """The model's class indices of the samples that `values` takes."""
 
+    def costs(self, graph: Graph) -> dict[str, float]:
+        """What each node takes on the device that the network is for, all in the same unit."""
+
 
 @dataclass(frozen=True)
 class Draft:
     """graph: float, optimized; rewriting steps change its constants, not what it computes.
 
     observer: how ranges are chosen; it looks at bins where needs_bins. choices: what is decided besides.
+    half: the weights of what stays float are float16. stage: in which it is quantized (stages.py).
     """
 
     graph: Graph
@@ -60,6 +64,8 @@ class Draft:
     observer: Observer = min_max.choose
     needs_bins: bool = False
     choices: Choices = field(default_factory=Choices)
+    half: bool = False
+    stage: int = INTEGER_EDGES
 
     def ranges(self) -> dict[str, Range]:
         """The chosen range of every float activation. Raises TrialError or DeviceError where the run fails.
@@ -70,10 +76,17 @@ class Draft:
         answers = {*self.graph.outputs, *(n.inputs[0] for n in self.graph.nodes if n.op in RANKING)}
         return {name: seen[name].range if name in answers else self.observer(seen[name]) for name in seen}
 
-    def quantized(self, stage: int = INTEGER_EDGES, keep: frozenset[str] = frozenset()) -> Graph:
-        """The int8 graph of what is decided so far; nodes named in `keep` stay float too."""
-        choices = replace(self.choices, kept=self.choices.kept | keep)
-        return int8.quantize(self.graph, self.ranges(), stage, choices)
+    def keeping(self, nodes: Iterable[str]) -> Draft:
+        """The draft in which these nodes stay float too."""
+        return replace(self, choices=replace(self.choices, kept=self.choices.kept.union(nodes)))
+
+    def quantized(self) -> Graph:
+        """The int8 graph of what is decided so far."""
+        return self.as_kept(int8.quantize(self.graph, self.ranges(), self.stage, self.choices))
+
+    def as_kept(self, graph: Graph) -> Graph:
+        """A graph with its float weights as layers that stay float have them."""
+        return float16.convert(graph) if self.half else graph
 
     def weighted(self) -> list[Node]:
         """The nodes with constant weights that become int8, in execution order."""

@@ -1,4 +1,5 @@
-"""What each layer costs when it alone is int8 and all others are float: computed by the C runtime.
+"""What int8 does to a network's output, layer by layer, computed by the C runtime: with each layer alone in
+int8 and all others in float, and with more and more of them kept in float and all others in int8.
 
 SQNR = 10 log₁₀ (Σ x² / Σ (x − x̂)²) dB, of the layer's own output and of the network's. The task's loss is
 what the samples' labels say.
@@ -6,7 +7,7 @@ what the samples' labels say.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -30,15 +31,33 @@ class Loss:
 
 
 @dataclass(frozen=True)
+class Outcome:
+    """Of a network in int8. output_db: SQNR, infinite where nothing changed. loss: None if unknown."""
+
+    output_db: float
+    loss: Loss | None
+
+
+@dataclass(frozen=True)
 class Sensitivity:
-    """One node in int8. layer_db, output_db: SQNR, infinite where nothing changed. loss: None if unknown."""
+    """One node in int8, and what the network does then. layer_db: SQNR of its own output."""
 
     node: str
     op: str
     macs: int
     layer_db: float
-    output_db: float
-    loss: Loss | None
+    outcome: Outcome
+
+    @property
+    def output_db(self) -> float:
+        return self.outcome.output_db
+
+
+Report = Callable[[int, int], None]  # told how many are done, of how many
+
+
+def _silent(done: int, total: int) -> None:
+    pass
 
 
 def sqnr(exact: np.ndarray, found: np.ndarray) -> float:
@@ -72,13 +91,24 @@ def candidates(draft: Draft) -> list[str]:
     ]
 
 
-def whole(draft: Draft, samples: int = SAMPLES) -> tuple[Loss | None, Loss | None, float]:
-    """Loss of the float network and of the int8 one, and the SQNR of the latter's output in dB."""
+def whole(draft: Draft, samples: int = SAMPLES) -> tuple[Loss | None, Outcome]:
+    """Loss of the float network, and what the int8 one does."""
+    (outcome,) = keeping(draft, [[]], samples)
     output, labels = draft.graph.outputs[0], draft.learned.labels(samples)
-    exact, found = (
-        draft.learned.values(graph, [output], samples)[output] for graph in (draft.graph, draft.quantized())
-    )
-    return _loss(exact, labels), _loss(found, labels), sqnr(exact, found)
+    return _loss(draft.learned.values(draft.graph, [output], samples)[output], labels), outcome
+
+
+def keeping(
+    draft: Draft, kept: Sequence[Iterable[str]], samples: int = SAMPLES, report: Report = _silent
+) -> Iterator[Outcome]:
+    """What the int8 network does with these nodes kept in float, one network after the other."""
+    output, labels = draft.graph.outputs[0], draft.learned.labels(samples)
+    exact = draft.learned.values(draft.graph, [output], samples)[output]
+    for done, nodes in enumerate(kept):
+        report(done, len(kept))
+        graph = draft.keeping(nodes).quantized()
+        found = draft.learned.values(graph, [output], samples)[output]
+        yield Outcome(sqnr(exact, found), _loss(found, labels))
 
 
 def _loss(scores: np.ndarray, labels: np.ndarray) -> Loss | None:
@@ -87,10 +117,8 @@ def _loss(scores: np.ndarray, labels: np.ndarray) -> Loss | None:
     return loss(scores, labels)
 
 
-def measure(
-    draft: Draft, samples: int = SAMPLES, report: Callable[[int, int], None] = lambda done, total: None
-) -> Iterator[Sensitivity]:
-    """Every candidate alone in int8, in execution order. report: told how many are done, of how many."""
+def measure(draft: Draft, samples: int = SAMPLES, report: Report = _silent) -> Iterator[Sensitivity]:
+    """Every candidate alone in int8, in execution order."""
     names, ranges = candidates(draft), draft.ranges()
     everything = frozenset(node.name for node in draft.graph.nodes)
     nodes = {node.name: node for node in draft.graph.nodes}
@@ -109,8 +137,7 @@ def measure(
             node.op,
             node_macs(draft.graph, node),
             sqnr(own, found[layer]),
-            sqnr(exact, found[output]),
-            _loss(found[output], labels),
+            Outcome(sqnr(exact, found[output]), _loss(found[output], labels)),
         )
 
 

@@ -49,9 +49,20 @@ def test_writes_the_int8_model(folder, capsys, suffix):
 def test_explains_which_layers_lose_most(folder, capsys):
     assert quantize("--explain", "--samples", "4", "--ptq", "observe(method=min_max)") == 0
     lines = capsys.readouterr().out.splitlines()
-    assert lines[0].split()[:4] == ["layer", "alone", "in", "int8"]
-    assert lines[0].rstrip().endswith("cross-entropy")
+    assert lines[0].split() == ["%", "of", "alone:", "kept:"]
+    columns = "layer op MACs its dB output dB top-1 loss output dB top-1 loss"
+    assert lines[1].split() == columns.split()
     assert sum("Conv2D" in line for line in lines) == 3
+
+
+def test_what_a_layer_costs_in_float_is_measured_on_the_device(folder, capsys):
+    assert quantize("--explain", "--samples", "4", "--device", "local") == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[1].endswith("% slower")
+    assert all(float(line.split()[-1]) > -100 for line in lines if "Conv2D" in line)
+    assert quantize("--ptq", "mixed(slower=9)", "--device", "local", "--out", "float.tflite") == 0
+    kept = importers.load("float.tflite")
+    assert not any(t.dtype == np.int8 for t in kept.tensors.values() if not t.is_const)  # so much buys all
 
 
 def test_explains_in_json_and_nothing_else_on_standard_output(folder, capsys):
@@ -62,6 +73,8 @@ def test_explains_in_json_and_nothing_else_on_standard_output(folder, capsys):
     errors = [np.inf if layer["output_sqnr_db"] is None else layer["output_sqnr_db"] for layer in layers]
     assert errors == sorted(errors)
     assert all(isinstance(layer["cross_entropy_change"], float) for layer in layers)
+    assert layers[-1]["kept"]["output_sqnr_db"] > layers[0]["kept"]["output_sqnr_db"]
+    assert layers[0]["kept"]["slower"] is None  # no device was asked
     assert "wrote int8.qbm" in err
 
 
@@ -77,6 +90,8 @@ def test_without_labels_it_says_nothing_of_the_task(folder, capsys):
         (["--ptq", "round("], "--ptq: line 1"),
         (["--out", "int8.txt"], "int8.txt"),
         (["--format", "json"], "--format json goes with --explain"),
+        (["--ptq", "mixed(slower=0.1)"], "step mixed: what a layer costs is measured on one device: give"),
+        (["--device", "nowhere"], "nowhere"),
     ],
 )
 def test_bad_options_are_one_line(folder, capsys, arguments, message):

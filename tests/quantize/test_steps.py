@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from harness.errors import UsageError
 from harness.ops import run_reference
 from harness.quantize import sensitivity
+from harness.quantize.cost import Costs
 from harness.quantize.draft import Draft
 from harness.quantize.pairs import pairs, scale_reader, scale_writer, written
 from harness.quantize.steps import absorb_bias, correct_bias, equalize, function, mixed, observe, one_scale
@@ -84,17 +85,22 @@ def test_equalizing_brings_channels_to_like_ranges():
     assert after.max() == pytest.approx(before.max(), rel=1e-4)
 
 
-@pytest.mark.parametrize("one", [False, True])
-def test_what_unequal_channels_cost_is_won_back(one):
+def unequal(first: int = 0) -> Draft:
+    """Of a chain whose channels differ in size by up to 64², from its first pair of layers on."""
     graph, rng = chain(8, "relu", spread=0), np.random.default_rng(8)
-    for pair in pairs(graph):
+    for pair in pairs(graph)[first:]:
         factors = 64.0 ** rng.uniform(-1, 1, len(written(graph, pair.writer)))
         scale_writer(graph, pair.writer, factors)
         for reader in pair.readers:
             scale_reader(graph, reader, 1 / factors)
-    draft = Draft(graph, learned(count=12))
+    return Draft(graph, learned(count=12))
+
+
+@pytest.mark.parametrize("one", [False, True])
+def test_what_unequal_channels_cost_is_won_back(one):
+    draft = unequal()
     draft = one_scale.run(draft) if one else draft
-    plain, equalized = (sensitivity.whole(d, 12)[2] for d in (draft, equalize.run(draft)))
+    plain, equalized = (sensitivity.whole(d, 12)[1].output_db for d in (draft, equalize.run(draft)))
     assert plain < 20  # dB
     assert equalized > 28
 
@@ -209,6 +215,39 @@ def test_the_worst_layers_stay_float_within_the_budget():
     assert 0 < sum(layer.macs for layer in ranked if layer.node in part) <= 0.3 * macs
 
 
+def test_a_latency_budget_buys_what_removes_most_error_for_its_cost():
+    draft = one_scale.run(unequal(first=2))
+    some, all_of_it = (mixed.run(draft, slower=slower, samples=4) for slower in (0.3, 1.5))
+    assert 0 < Costs(draft).measured(some.choices.kept) <= 0.3
+    assert some.choices.kept == {"conv2d_1", "reshape", "fullyconnected"}  # between them nothing is converted
+    plain, better, exact = (sensitivity.whole(d, 4)[1].output_db for d in (draft, some, all_of_it))
+    assert better > plain + 10
+    assert exact > 100
+
+
+def test_a_budget_that_the_whole_does_not_keep_is_given_back():
+    """The parts promise too much: what was chosen last stays int8 after all."""
+
+    class Dearer(Learned):
+        def costs(self, graph):
+            mixture = {"Quantize", "Dequantize"} & {n.op for n in graph.nodes} and len(graph.nodes) < 12
+            return {name: cost * (1.5 if mixture else 1) for name, cost in super().costs(graph).items()}
+
+    samples = learned().samples
+    cheap = mixed.run(Draft(chain(7, "relu"), Learned(samples)), slower=0.4, samples=4)
+    dear = mixed.run(Draft(chain(7, "relu"), Dearer(samples)), slower=0.4, samples=4)
+    assert cheap.choices.kept
+    assert not dear.choices.kept
+
+
+def test_what_stays_float_may_have_float16_weights():
+    draft = Draft(chain(7, "relu", spread=3), learned())
+    single, half = (mixed.run(draft, keep=2, precision=p, samples=4).quantized() for p in ("f32", "f16"))
+    types = [{t.dtype for t in graph.tensors.values() if t.is_const} for graph in (single, half)]
+    assert types[0] - types[1] == {np.dtype(np.float32)}
+    assert types[1] - types[0] == {np.dtype(np.float16)}
+
+
 def test_sensitivity_of_a_layer_that_is_exact_in_int8():
     b = Builder()
     x = b.node("FullyConnected", b.input((1, 2)), b.const(np.diag([127.0, 127.0])))
@@ -216,7 +255,7 @@ def test_sensitivity_of_a_layer_that_is_exact_in_int8():
     samples = Learned(np.array([[127.0, -128.0], [1.0, 2.0]]) / 255)
     (layer,) = sensitivity.measure(Draft(graph, samples), 2)
     assert layer.output_db > 40
-    assert layer.loss is None  # all labels are the same
+    assert layer.outcome.loss is None  # all labels are the same
 
 
 def test_sqnr_and_loss_of_known_values():
@@ -236,6 +275,8 @@ def test_sqnr_and_loss_of_known_values():
         (mixed, {}, "give one budget"),
         (mixed, {"keep": 1, "share": 0.1}, "give one budget"),
         (mixed, {"share": 2.0}, "share=2.0 is no budget"),
+        (mixed, {"slower": 0.0}, "slower=0.0 is no budget"),
+        (mixed, {"keep": 1, "precision": "f8"}, "precision 'f8' is none of f32, f16"),
     ],
 )
 def test_parameters_that_cannot_be_are_refused(step, arguments, message):

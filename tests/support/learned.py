@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import tempfile
 from dataclasses import replace
 from pathlib import Path
@@ -13,6 +14,7 @@ from harness.graph import Graph
 from harness.ops import run_reference
 from harness.predict import predict_all
 from harness.quantize.draft import Channels
+from harness.quantize.int8 import CONVERSIONS
 from harness.quantize.observers import Activation
 
 BINS = 2048
@@ -48,6 +50,15 @@ class Learned:
 
     def labels(self, count: int) -> np.ndarray:
         return self._labels[:count]
+
+    def costs(self, graph: Graph) -> dict[str, float]:
+        """A float element that a node writes counts 4, an int8 or converted one 2."""
+        written = {node.name: graph.tensors[node.outputs[0]] for node in graph.nodes}
+        converted = {node.name for node in graph.nodes if node.op in CONVERSIONS}
+        return {
+            name: math.prod(t.shape) * (4 if t.dtype == np.float32 and name not in converted else 2)
+            for name, t in written.items()
+        }
 
     def _all(self, graph: Graph) -> dict[str, np.ndarray]:
         names = [*graph.inputs, *(out for node in graph.nodes for out in node.outputs)]

@@ -41,7 +41,7 @@ def run(draft: Draft, method: str = "analytic") -> Draft:
 
 def int8_weights(draft: Draft) -> dict[str, Tensor]:
     """The int8 weights of every weighted node by its name, as decided so far."""
-    graph = draft.quantized(WITHOUT_PAIRS)
+    graph = replace(draft, stage=WITHOUT_PAIRS).quantized()
     names = {node.name for node in draft.weighted()}
     return {node.name: graph.tensors[node.inputs[1]] for node in graph.nodes if node.name in names}
 
