@@ -177,12 +177,13 @@ def test_a_file_that_depends_on_a_device_is_kept_for_that_device(images, tmp_pat
             return {node.name: 1.0 for node in graph.nodes}
 
     monkeypatch.setattr(Meter, "identity", property(lambda meter: meter.device))
-    for name in ("one", "one", "other"):
-        prepare(
-            source, ["int8"], images, None, tmp_path, silent, steps="mixed(slower=0.5)", meter=Counted(name)
-        )
+    for steps, name in (
+        ("slower=0.5", "one"),
+        ("slower=0.5", "one"),
+        ("slower=0.5", "other"),
+        ("keep=1", "a"),
+    ):
+        meter = Counted(name)
+        prepare(source, ["int8"], images, None, tmp_path, silent, steps=f"mixed({steps})", meter=meter)
     assert set(asked) == {"one", "other"}
-    assert asked == sorted(asked)
-    count = len(asked)
-    prepare(source, ["int8"], images, None, tmp_path, silent, steps="mixed(keep=1)", meter=Counted("third"))
-    assert len(asked) == count  # nor does it matter where nobody asks for its latency
+    assert asked.count("one") == asked.count("other")  # the second time it was there
