@@ -185,5 +185,5 @@ def test_a_file_that_depends_on_a_device_is_kept_for_that_device(images, tmp_pat
     ):
         meter = Counted(name)
         prepare(source, ["int8"], images, None, tmp_path, silent, steps=f"mixed({steps})", meter=meter)
-    assert set(asked) == {"one", "other"}
-    assert asked.count("one") == asked.count("other")  # the second time it was there
+    assert set(asked) == {"one", "two"}
+    assert asked.count("one") == asked.count("two")  # the second time it was there
