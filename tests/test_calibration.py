@@ -7,7 +7,8 @@ import pytest
 
 from harness.calibration import Calibration
 from harness.datasets import calibration_split, open_dataset
-from harness.errors import TrialError
+from harness.errors import TrialError, UsageError
+from harness.layer_costs import Meter
 from harness.passes import turn_inputs
 from harness.quantize.draft import Draft
 from models import Preprocess
@@ -93,3 +94,21 @@ def test_an_activation_that_is_not_finite_is_named(both):
     y = b.node("Rsqrt", b.input((1, 9, 9, 3)), name="root")
     with pytest.raises(TrialError, match="tensor 'root:0' is not finite"):
         both[0].channels(b.build(y), [y])
+
+
+def test_a_latency_budget_makes_the_device_a_part_of_what_is_learned(both, tmp_path):
+    dataset = both[0].samples
+
+    class Known(Meter):
+        identity = property(lambda meter: meter.device)
+
+    one, again, other = (Calibration(dataset, tmp_path, silent, Known(name)) for name in ("a", "a", "b"))
+    budget = "one_scale mixed(slower=0.1)"
+    assert one.contents(budget) == again.contents(budget) != other.contents(budget)
+    for steps in ("one_scale mixed(keep=1)", None):
+        assert one.contents(steps) == other.contents(steps) == both[0].contents(steps)
+
+
+def test_without_one_device_no_cost_is_known(both):
+    with pytest.raises(UsageError, match="give one with --device"):
+        both[0].costs(small_network())

@@ -9,7 +9,6 @@ import pytest
 from PIL import Image
 
 from harness.errors import UsageError
-from harness.layer_costs import Meter
 from harness.passes import quantize_nodes, quantize_weights
 from harness.prepare import open_calibration, prepare, variant_graph
 from harness.sources import Source, parse_preprocess
@@ -165,25 +164,3 @@ def test_steps_of_quantization_are_part_of_what_a_kept_file_is_known_by(images, 
         hashes += [variant.model_sha256 for variant in made.variants.values()]
     assert hashes[0] == hashes[3]
     assert len(set(hashes)) == 3
-
-
-def test_a_file_that_depends_on_a_device_is_kept_for_that_device(images, tmp_path, monkeypatch):
-    source = Source("small", small_network(), parse_preprocess("mean=127.5,std=127.5"))
-    asked = []
-
-    class Counted(Meter):
-        def costs(self, graph, work, progress):
-            asked.append(self.device)
-            return {node.name: 1.0 for node in graph.nodes}
-
-    monkeypatch.setattr(Meter, "identity", property(lambda meter: meter.device))
-    for steps, name in (
-        ("slower=0.5", "one"),
-        ("slower=0.5", "one"),
-        ("slower=0.5", "other"),
-        ("keep=1", "a"),
-    ):
-        meter = Counted(name)
-        prepare(source, ["int8"], images, None, tmp_path, silent, steps=f"mixed({steps})", meter=meter)
-    assert set(asked) == {"one", "two"}
-    assert asked.count("one") == asked.count("two")  # the second time it was there
