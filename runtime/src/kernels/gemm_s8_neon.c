@@ -96,41 +96,51 @@ static void pack_tile(const qb_tile_s8 *tile)
     }
 }
 
-/* All columns of the tile; `rows` is a constant wherever this is inlined, so that the sums stay in
- * registers. */
-static inline __attribute__((always_inline)) void multiply(const qb_tile_s8 *tile, const size_t rows)
+/* Sums of rows × 4·vectors from `column` on, and what they become; both are constants wherever this is inlined, so
+ * that the sums stay in registers. */
+static inline __attribute__((always_inline)) void multiply(const qb_tile_s8 *tile, size_t column, const size_t rows,
+                                                           const size_t vectors)
 {
     const size_t groups = tile->taps * ((tile->depth + KR - 1) / KR);
-    const int8_t *weights = tile->weights + tile->first_column * groups * KR;
-    for (size_t column = tile->first_column; column < tile->end_column; column += NR) {
-        int32x4_t sums[MR * VECTORS];
-        qb_start_neon(tile, column, rows, VECTORS, sums);
-        const int8_t *row = tile->workspace;
-        for (size_t g = 0; g < groups; g++, weights += NR * KR, row += MR * REPEATED) {
-            int8x16_t x[MR], w[VECTORS];
-            load_registers(row, rows, x);
-            load_registers(weights, VECTORS, w);
+    const int8_t *weights = tile->weights + column * groups * KR, *row = tile->workspace;
+    int32x4_t sums[MR * VECTORS];
+    qb_start_neon(tile, column, rows, vectors, sums);
+    for (size_t g = 0; g < groups; g++, weights += NR * KR, row += MR * REPEATED) {
+        int8x16_t x[MR], w[VECTORS];
+        load_registers(row, rows, x);
+        load_registers(weights, vectors, w);
+        QB_UNROLL
+        for (size_t r = 0; r < rows; r++) {
+            int32x4_t *sum = sums + r * vectors;
             QB_UNROLL
-            for (size_t r = 0; r < rows; r++) {
-                int32x4_t *sum = sums + r * VECTORS;
-                QB_UNROLL
-                for (size_t v = 0; v < VECTORS; v++) {
-                    sum[v] = vpadalq_s16(sum[v], multiply_pairs(x[r], w[v]));
-                }
-                QB_UNROLL
-                for (size_t v = 0; v < VECTORS && r + 1 < rows; v++) QB_THEN(sum[v], x[r + 1]);
+            for (size_t v = 0; v < vectors; v++) {
+                sum[v] = vpadalq_s16(sum[v], multiply_pairs(x[r], w[v]));
             }
+            QB_UNROLL
+            for (size_t v = 0; v < vectors && r + 1 < rows; v++) QB_THEN(sum[v], x[r + 1]);
         }
-        qb_finish_neon(tile, column, rows, VECTORS, sums);
+    }
+    qb_finish_neon(tile, column, rows, vectors, sums);
+}
+
+/* All columns of the tile; eight at the end where no more are left. */
+static inline __attribute__((always_inline)) void run_columns(const qb_tile_s8 *tile, const size_t rows)
+{
+    for (size_t column = tile->first_column; column < tile->end_column; column += NR) {
+        if (NR == 16 && rows == MR && tile->end_column - column <= 8) {
+            multiply(tile, column, rows, 2);
+        } else {
+            multiply(tile, column, rows, VECTORS);
+        }
     }
 }
 
 static void run_tile(const qb_tile_s8 *tile)
 {
     switch (tile->rows) {
-    case 1: multiply(tile, 1); break;
-    case 2: multiply(tile, 2); break;
-    default: multiply(tile, MR); break;
+    case 1: run_columns(tile, 1); break;
+    case 2: run_columns(tile, 2); break;
+    default: run_columns(tile, MR); break;
     }
 }
 
