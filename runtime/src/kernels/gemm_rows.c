@@ -55,9 +55,11 @@ static pixel pixel_at(const qb_linear_shape *s, size_t index)
     return p;
 }
 
-static void advance(const qb_linear_shape *s, pixel *p)
+/* Moves `count` pixels on, at most to the end of the row. */
+static void advance(const qb_linear_shape *s, pixel *p, int32_t count)
 {
-    if (++p->out_x == s->out_w) {
+    p->out_x += count;
+    if (p->out_x == s->out_w) {
         p->out_x = 0;
         if (++p->out_y == s->out_h) {
             p->out_y = 0;
@@ -160,7 +162,7 @@ static void fill_gathered(const qb_rows *rows, const qb_image *image, size_t fir
     const size_t row_bytes = rows->depth * rows->size;
     const size_t used = qb_linear_depth(rows->shape) * rows->size;
     pixel p = pixel_at(rows->shape, first);
-    for (size_t r = 0; r < count; r++, advance(rows->shape, &p)) {
+    for (size_t r = 0; r < count; r++, advance(rows->shape, &p, 1)) {
         char *row = gathered + r * row_bytes;
         if (row_bytes > used) memset(row + row_bytes - ZEROED, 0, ZEROED);
         gather_taps(rows, image, &p, row);
@@ -182,23 +184,43 @@ static void gather_lines(const qb_rows *rows, const qb_image *image, const pixel
     }
 }
 
-/* Windows are read in the image where they are inside it, with all that may be read of their last line. */
+static size_t least(size_t a, size_t b)
+{
+    return a < b ? a : b;
+}
+
+/* How many pixels from p on have windows whose lines can be read in the image, with all that may be read of the last
+ * one. All lie in p's row. */
+static size_t count_readable(const qb_rows *rows, const pixel *p)
+{
+    const qb_linear_shape *s = rows->shape;
+    if (!is_inside(s, p)) return 0;
+    const size_t value = (size_t)s->in_c * rows->size, step = (size_t)s->stride_w;
+    const size_t inside = (size_t)(s->in_w - s->filter_w - p->x) / step, row = (size_t)(s->out_w - p->out_x);
+    const size_t below = (size_t)(s->batch - p->sample) * (size_t)s->in_h - (size_t)p->y;
+    const size_t bytes = (below * (size_t)s->in_w - (size_t)p->x) * value; /* from the window on */
+    const size_t used = (size_t)(s->filter_h - 1) * line_step(rows) + rows->readable;
+    return bytes < used ? 0 : least(least(inside, (bytes - used) / (step * value)) + 1, row);
+}
+
+/* Windows are read in the image where they are inside it. */
 static void fill_lines(const qb_rows *rows, const qb_image *image, size_t first, size_t count, const void **pointers,
                        char *gathered)
 {
     const qb_linear_shape *s = rows->shape;
-    const size_t value = (size_t)s->in_c * rows->size, line = line_step(rows), mr = rows->mr;
-    const size_t last = (size_t)(s->filter_h - 1) * line + rows->readable;
-    const size_t bytes = (size_t)s->batch * qb_linear_sample(s) * rows->size;
+    const size_t line = line_step(rows), step = (size_t)(s->stride_w * s->in_c) * rows->size, mr = rows->mr;
     pixel p = pixel_at(s, first);
-    for (size_t r = 0; r < count; r++, advance(s, &p), gathered += rows->taps * rows->readable) {
-        const int64_t at = ((int64_t)p.sample * s->in_h + p.y) * s->in_w + p.x;
-        if (is_inside(s, &p) && (size_t)at * value + last <= bytes) {
-            const char *from = (const char *)image->values + (size_t)at * value;
-            for (size_t t = 0; t < rows->taps; t++, from += line) pointers[t * mr + r] = from;
+    for (size_t r = 0, done; r < count; r += done, advance(s, &p, (int32_t)done)) {
+        const size_t readable = least(count_readable(rows, &p), count - r);
+        if (readable == 0) {
+            gather_lines(rows, image, &p, pointers + r, gathered + r * rows->taps * rows->readable);
         } else {
-            gather_lines(rows, image, &p, pointers + r, gathered);
+            const char *from = tap_at(rows, image, &p, 0, 0);
+            for (size_t t = 0; t < rows->taps; t++, from += line) {
+                for (size_t i = 0; i < readable; i++) pointers[t * mr + r + i] = from + i * step;
+            }
         }
+        done = readable > 0 ? readable : 1;
     }
 }
 
@@ -213,7 +235,7 @@ void qb_rows_fill(const qb_rows *rows, const qb_image *image, size_t first, size
         fill_lines(rows, image, first, count, pointers, gathered);
     } else {
         pixel p = pixel_at(rows->shape, first);
-        for (size_t r = 0; r < count; r++, advance(rows->shape, &p)) {
+        for (size_t r = 0; r < count; r++, advance(rows->shape, &p, 1)) {
             point_at_taps(rows, image, &p, pointers + r);
         }
     }
