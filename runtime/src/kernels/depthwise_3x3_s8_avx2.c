@@ -73,47 +73,32 @@ static inline void finish_f32(const qb_depthwise_row_s8 *row, size_t block, __m2
     _mm_storeu_ps(out + 12, _mm256_extractf128_ps(b, 1));
 }
 
-static inline __m256i multiply(__m256i sums, const qb_requant_avx2 *requant, bool from_zero)
-{
-    return from_zero ? qb_multiply_from_zero_avx2(sums, requant) : qb_multiply_avx2(sums, requant);
-}
-
-static inline void finish_s8(const qb_requant *q, const qb_requant_avx2 *requant, __m256i low, __m256i high,
-                             bool from_zero, int8_t *out)
-{
-    const __m256i first = multiply(low, requant, from_zero), second = multiply(high, requant + 1, from_zero);
-    const __m256i words = _mm256_adds_epi16(_mm256_packs_epi32(first, second), _mm256_set1_epi16(q->zero));
-    const __m128i bytes = _mm_packs_epi16(_mm256_castsi256_si128(words), _mm256_extracti128_si256(words, 1));
-    const __m128i clamped = _mm_min_epi8(_mm_max_epi8(bytes, _mm_set1_epi8(q->min)), _mm_set1_epi8(q->max));
-    _mm_storeu_si128((__m128i *)out, clamped);
-}
-
-typedef enum tail {
-    HYBRID,
-    INT8,
-    INT8_FROM_ZERO,
-} tail;
-
-/* `stride`, 1 or 2, and `tail` are constants wherever this is inlined. */
+/* `stride`, 1 or 2, `hybrid` and `factors` are constants wherever this is inlined. */
 static inline __attribute__((always_inline)) void run_block(const qb_depthwise_row_s8 *row, size_t block,
-                                                            const size_t stride, const tail tail)
+                                                            const size_t stride, const bool hybrid,
+                                                            const qb_factors_avx2 factors)
 {
     const size_t first = qb_depthwise_3x3_first(block, row->channels);
     const qb_requant *q = &row->by_channel.requant;
+    const __m128i order = _mm_setr_epi8(0, 2, 1, 3, 4, 6, 5, 7, 8, 10, 9, 11, 12, 14, 13, 15);
+    const qb_outputs_avx2 outputs = qb_outputs_load_avx2(q);
     qb_requant_avx2 requant[2];
-    for (size_t half = 0; tail != HYBRID && half < 2; half++) {
-        requant[half] = qb_requant_load_avx2(q, block * BLOCK + half * LANES);
+    for (size_t half = 0; !hybrid && half < 2; half++) {
+        requant[half] = qb_requant_load_avx2(q, block * BLOCK + half * LANES, factors);
     }
     const int8_t *const *x = row->columns;
     column window[FILTER] = {load_column(x, first), load_column(x + FILTER, first)};
     for (size_t p = 0; p < row->pixels; p++) {
         window[2] = load_column(x + 2 * FILTER, first);
-        const __m256i low = sum_half(row, block, window, 0), high = sum_half(row, block, window, 1);
+        __m256i low = sum_half(row, block, window, 0), high = sum_half(row, block, window, 1);
         const size_t at = p * row->channels + first;
-        if (tail == HYBRID) {
+        if (hybrid) {
             finish_f32(row, block, low, high, (float *)row->out + at);
         } else {
-            finish_s8(q, requant, low, high, tail == INT8_FROM_ZERO, (int8_t *)row->out + at);
+            low = qb_multiply_avx2(low, requant, factors);
+            high = qb_multiply_avx2(high, requant + 1, factors);
+            const __m128i bytes = qb_narrow_avx2(low, high, &outputs, order, factors);
+            _mm_storeu_si128((__m128i *)((int8_t *)row->out + at), bytes);
         }
         x += stride * FILTER;
         window[0] = window[stride];
@@ -121,20 +106,24 @@ static inline __attribute__((always_inline)) void run_block(const qb_depthwise_r
     }
 }
 
-static inline __attribute__((always_inline)) void run_blocks(const qb_depthwise_row_s8 *row, const tail tail)
+static inline __attribute__((always_inline)) void run_blocks(const qb_depthwise_row_s8 *row, const bool hybrid,
+                                                             const qb_factors_avx2 factors)
 {
     const size_t blocks = (row->channels + BLOCK - 1) / BLOCK;
     for (size_t block = 0; block < blocks; block++) {
-        if (row->pixel_step == FILTER) run_block(row, block, 1, tail);
-        else run_block(row, block, 2, tail);
+        if (row->pixel_step == FILTER) run_block(row, block, 1, hybrid, factors);
+        else run_block(row, block, 2, hybrid, factors);
     }
 }
 
 static void run_row(const qb_depthwise_row_s8 *row)
 {
-    if (row->quant != NULL) run_blocks(row, HYBRID);
-    else if (row->by_channel.requant.from_zero) run_blocks(row, INT8_FROM_ZERO);
-    else run_blocks(row, INT8);
+    if (row->quant != NULL) return run_blocks(row, true, QB_ANY_FACTORS);
+    switch (qb_factors_of_avx2(&row->by_channel.requant)) {
+    case QB_FROM_ZERO: run_blocks(row, false, QB_FROM_ZERO); break;
+    case QB_SHIFT_RIGHT: run_blocks(row, false, QB_SHIFT_RIGHT); break;
+    case QB_ANY_FACTORS: run_blocks(row, false, QB_ANY_FACTORS); break;
+    }
 }
 
 const qb_depthwise_3x3_s8 qb_depthwise_3x3_s8_avx2 = {

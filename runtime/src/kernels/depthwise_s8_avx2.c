@@ -37,9 +37,11 @@ finish(const qb_depthwise_row_s8 *row, size_t p, size_t block, size_t first, siz
         memcpy((float *)row->out + at, &real, valid * sizeof(float));
     } else {
         const qb_requant *q = &row->by_channel.requant;
-        const qb_requant_avx2 requant = qb_requant_load_avx2(q, block * BLOCK);
-        const __m256i scaled = qb_multiply_avx2(sum, &requant);
-        const __m128i bytes = qb_narrow_avx2(scaled, scaled, q);
+        const qb_outputs_avx2 outputs = qb_outputs_load_avx2(q);
+        const qb_requant_avx2 requant = qb_requant_load_avx2(q, block * BLOCK, QB_ANY_FACTORS);
+        const __m256i scaled = qb_multiply_avx2(sum, &requant, QB_ANY_FACTORS);
+        const __m128i order = _mm_setr_epi8(0, 2, 1, 3, 8, 10, 9, 11, 4, 6, 5, 7, 12, 14, 13, 15);
+        const __m128i bytes = qb_narrow_avx2(scaled, scaled, &outputs, order, QB_ANY_FACTORS);
         memcpy((int8_t *)row->out + at, &bytes, valid);
     }
 }

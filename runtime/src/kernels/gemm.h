@@ -68,7 +68,8 @@ typedef struct qb_gemm_s8 {
     bool full_range;      /* a weight may be -128 */
     bool takes_lines;     /* reads whole vectors where it may, so that few bytes under a pointer cost little */
     uint8_t input_offset; /* what the kernel adds to every input: `start` has its products taken off */
-    /* NULL, or: nr columns' packed weights to int16, once for many tiles. */
+    /* NULL, or: nr columns' packed weights to int16 in the kernel's own form, once for many tiles; behind them is room for
+     * nr int32. */
     void (*widen)(const int8_t *weights, size_t count, int16_t *wide);
     void (*pack)(const qb_tile_s8 *tile); /* brings the rows under `inputs` to the workspace, in the kernel's own form */
     void (*tile)(const qb_tile_s8 *tile); /* the columns, from the workspace */

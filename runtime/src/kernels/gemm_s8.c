@@ -124,7 +124,8 @@ static uint64_t lay_out_scratch(packed_s8 *packed, const qb_linear *op, bool hyb
         take(&used, op->rounds_once ? (uint64_t)kernel->mr * (uint64_t)op->shape.out_c * sizeof(int32_t) : 0);
     packed->quant = take(&used, rows * sizeof(qb_sample_quant));
     packed->row_start = take(&used, rows * sizeof(int32_t));
-    packed->wide = take(&used, widens(packed) ? padded_depth(packed) * kernel->nr * sizeof(int16_t) : 0);
+    const uint64_t wide_column = padded_depth(packed) * sizeof(int16_t) + sizeof(int32_t);
+    packed->wide = take(&used, widens(packed) ? kernel->nr * wide_column : 0);
     const uint64_t slots = hybrid ? qb_round_up((uint64_t)op->shape.out_c, kernel->nr) : 0;
     packed->start = take(&used, slots * sizeof(int32_t));
     packed->factor = take(&used, slots * sizeof(float));

@@ -1,4 +1,134 @@
-/* The loops of loops.h as the compiler makes them for AVX2. */
+/* The loops of loops.h as the compiler makes them for AVX2, but int8 sums and products, for which it multiplies values of
+ * 64 bits. */
 #include "loops_body.h"
+#include "tail_avx2.h"
 
-const qb_loops qb_loops_avx2 = QB_LOOPS;
+enum { LANES = 16, SUM_BITS = 20, VALUE_BITS = 24 };
+
+/* A factor under 1/2 for all channels. */
+static inline qb_requant_avx2 factors_of(const qb_rescale *by)
+{
+    const __m256i multiplier = _mm256_set1_epi32(by->multiplier), nudge = _mm256_set1_epi64x(by->nudge / 2);
+    const __m256i nudge_below = _mm256_sub_epi64(nudge, _mm256_set1_epi64x(INT64_C(1) << 31));
+    return (qb_requant_avx2){
+        .even = multiplier,
+        .odd = multiplier,
+        .even_nudge = nudge,
+        .odd_nudge = nudge,
+        .even_nudge_below = nudge_below,
+        .odd_nudge_below = nudge_below,
+        .right = _mm256_set1_epi32(by->right - 1),
+    };
+}
+
+static inline bool shifts_right(const qb_rescale *by)
+{
+    return by->left == 1 && by->right > 0;
+}
+
+static inline bool halves(const qb_rescale *by)
+{
+    return by->left == 1 && by->right == 0 && by->multiplier == 1 << 30;
+}
+
+static inline qb_outputs_avx2 outputs_of(const qb_binary_s8 *op)
+{
+    const qb_requant q = {.zero = (int16_t)op->zero, .min = (int8_t)op->range.min, .max = (int8_t)op->range.max};
+    return qb_outputs_load_avx2(&q);
+}
+
+/* A shuffle of sixteen values, in both halves of a register, to the eight from `first` on, 2^24 times as large; in the order
+ * that qb_multiply_avx2 turns into the usual one, where it comes next. */
+static inline __m256i to_words(size_t first, bool multiplied)
+{
+    static const int8_t orders[2][8] = {{0, 1, 2, 3, 4, 5, 6, 7}, {0, 2, 1, 3, 4, 6, 5, 7}};
+    int8_t shuffle[32];
+    for (size_t i = 0; i < 32; i++) shuffle[i] = (int8_t)(i % 4 == 3 ? (int)first + orders[multiplied][i / 4] : -1);
+    return _mm256_loadu_si256((const __m256i *)shuffle);
+}
+
+static inline __m256i load_twice(const int8_t *from)
+{
+    return _mm256_broadcastsi128_si256(_mm_loadu_si128((const __m128i *)from));
+}
+
+/* As many sixteens as there are; returns how many values that is. `a` is halved, `b` too unless it shifts, which is a
+ * constant wherever this is inlined. */
+static inline __attribute__((always_inline)) size_t add_sixteens(const qb_binary_s8 *op, const int8_t *a, const int8_t *b,
+                                                                 int8_t *out, size_t count, const bool shifts)
+{
+    const qb_requant_avx2 b_factors = factors_of(&op->b), out_factors = factors_of(&op->out);
+    const qb_outputs_avx2 outputs = outputs_of(op);
+    const __m128i order = _mm_setr_epi8(0, 2, 1, 3, 8, 10, 9, 11, 4, 6, 5, 7, 12, 14, 13, 15);
+    const __m256i a_words[2] = {to_words(0, false), to_words(8, false)};
+    const __m256i b_words[2] = {to_words(0, shifts), to_words(8, shifts)};
+    const int b_bits = shifts ? SUM_BITS : SUM_BITS - 1;
+    const __m256i a_zero = _mm256_set1_epi32(op->a_zero * (1 << (SUM_BITS - 1)));
+    const __m256i b_zero = _mm256_set1_epi32(op->b_zero * (1 << b_bits));
+    size_t i = 0;
+    for (; i + LANES <= count; i += LANES) {
+        const __m256i a_values = load_twice(a + i), b_values = load_twice(b + i);
+        __m256i sums[2];
+#pragma unroll
+        for (size_t half = 0; half < 2; half++) {
+            const __m256i a_high = _mm256_shuffle_epi8(a_values, a_words[half]);
+            const __m256i b_high = _mm256_shuffle_epi8(b_values, b_words[half]);
+            const __m256i x = _mm256_sub_epi32(_mm256_srai_epi32(a_high, VALUE_BITS - SUM_BITS + 1), a_zero);
+            const __m256i y = _mm256_sub_epi32(_mm256_srai_epi32(b_high, VALUE_BITS - b_bits), b_zero);
+            const __m256i sum = _mm256_add_epi32(x, shifts ? qb_multiply_avx2(y, &b_factors, QB_SHIFT_RIGHT) : y);
+            sums[half] = qb_multiply_avx2(sum, &out_factors, QB_SHIFT_RIGHT);
+        }
+        const __m128i bytes = qb_narrow_avx2(sums[0], sums[1], &outputs, order, QB_SHIFT_RIGHT);
+        _mm_storeu_si128((__m128i *)(out + i), bytes);
+    }
+    return i;
+}
+
+/* The operand of the larger scale is halved, and the other is shifted, or halved too. */
+static void add_s8_avx2(const qb_binary_s8 *given, const int8_t *a, const int8_t *b, int8_t *out, size_t count)
+{
+    qb_binary_s8 op = *given;
+    size_t done = 0;
+    if (!halves(&op.a)) {
+        const int8_t *first = a;
+        a = b, b = first;
+        op.a = given->b, op.a_zero = given->b_zero;
+        op.b = given->a, op.b_zero = given->a_zero;
+    }
+    if (op.common_bits == SUM_BITS && halves(&op.a) && shifts_right(&op.out)) {
+        if (shifts_right(&op.b)) done = add_sixteens(&op, a, b, out, count, true);
+        else if (halves(&op.b)) done = add_sixteens(&op, a, b, out, count, false);
+    }
+    add_s8(&op, a + done, b + done, out + done, count - done);
+}
+
+static inline __m256i load_centred(const int8_t *from, __m256i zero)
+{
+    return _mm256_sub_epi16(_mm256_cvtepi8_epi16(_mm_loadu_si128((const __m128i *)from)), zero);
+}
+
+static void mul_s8_avx2(const qb_binary_s8 *given, const int8_t *a, const int8_t *b, int8_t *out, size_t count)
+{
+    const qb_binary_s8 op = *given;
+    const qb_requant_avx2 factors = factors_of(&op.out);
+    const qb_outputs_avx2 outputs = outputs_of(&op);
+    const __m128i order = _mm_setr_epi8(0, 2, 1, 3, 4, 6, 5, 7, 8, 10, 9, 11, 12, 14, 13, 15);
+    const __m256i a_zero = _mm256_set1_epi16((int16_t)op.a_zero), b_zero = _mm256_set1_epi16((int16_t)op.b_zero);
+    size_t i = 0;
+    for (; shifts_right(&op.out) && i + LANES <= count; i += LANES) {
+        const __m256i x = load_centred(a + i, a_zero), y = load_centred(b + i, b_zero);
+        const __m256i low = _mm256_mullo_epi16(x, y), high = _mm256_mulhi_epi16(x, y);
+        const __m256i first = qb_multiply_avx2(_mm256_unpacklo_epi16(low, high), &factors, QB_SHIFT_RIGHT);
+        const __m256i second = qb_multiply_avx2(_mm256_unpackhi_epi16(low, high), &factors, QB_SHIFT_RIGHT);
+        _mm_storeu_si128((__m128i *)(out + i), qb_narrow_avx2(first, second, &outputs, order, QB_SHIFT_RIGHT));
+    }
+    mul_s8(&op, a + i, b + i, out + i, count - i);
+}
+
+const qb_loops qb_loops_avx2 = {
+    .add_s8 = add_s8_avx2,
+    .mul_s8 = mul_s8_avx2,
+    .find_range = qb_find_range,
+    .quantize_sample = qb_quantize_sample,
+    QB_LOOPS_OF_THE_COMPILER,
+};
