@@ -1,5 +1,6 @@
 /* The loops of loops.h as the compiler makes them for AVX2, but int8 sums and products, for which it multiplies values of
  * 64 bits. */
+#define QB_OWN_BINARY_S8
 #include "loops_body.h"
 #include "tail_avx2.h"
 

@@ -12,6 +12,13 @@
 #define INDEPENDENT _Pragma("GCC ivdep")
 #endif
 
+/* Where the including file has vectors of its own for int8 sums and products, these are for what is left over. */
+#if defined(QB_OWN_BINARY_S8) && defined(__clang__)
+#define BINARY_S8_LOOP _Pragma("clang loop vectorize(disable) unroll(disable)")
+#else
+#define BINARY_S8_LOOP INDEPENDENT
+#endif
+
 static inline int32_t rescale(int32_t value, qb_rescale by)
 {
     const int64_t product = (int64_t)(int32_t)((uint32_t)value << by.left) * by.multiplier + by.nudge;
@@ -21,7 +28,7 @@ static inline int32_t rescale(int32_t value, qb_rescale by)
 static void add_s8(const qb_binary_s8 *op, const int8_t *a, const int8_t *b, int8_t *out, size_t count)
 {
     const qb_binary_s8 o = *op;
-    INDEPENDENT for (size_t i = 0; i < count; i++) {
+    BINARY_S8_LOOP for (size_t i = 0; i < count; i++) {
         const int32_t x = rescale((a[i] - o.a_zero) * (1 << o.common_bits), o.a);
         const int32_t y = rescale((b[i] - o.b_zero) * (1 << o.common_bits), o.b);
         out[i] = qb_clamp_s8(rescale(x + y, o.out) + o.zero, o.range);
@@ -31,7 +38,7 @@ static void add_s8(const qb_binary_s8 *op, const int8_t *a, const int8_t *b, int
 static void mul_s8(const qb_binary_s8 *op, const int8_t *a, const int8_t *b, int8_t *out, size_t count)
 {
     const qb_binary_s8 o = *op;
-    INDEPENDENT for (size_t i = 0; i < count; i++) {
+    BINARY_S8_LOOP for (size_t i = 0; i < count; i++) {
         const int32_t product = (a[i] - o.a_zero) * (b[i] - o.b_zero);
         out[i] = qb_clamp_s8(rescale(product, o.out) + o.zero, o.range);
     }
