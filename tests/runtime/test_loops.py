@@ -24,7 +24,7 @@ def add_wide(graph: Graph, op: str, quantized: bool) -> None:
             window = {"filter": (3, 3), "stride": (1 + index % 2, 1), "padding": "SAME"}
             d.node(op, x, quant=d.quant_of(x), activation=None, **window)
         else:
-            same = d.quant_of(x) if index % 2 else None  # sums of one scale are rescaled by halves on both sides
+            same = d.quant_of(x) if index % 2 else None  # sums of equal scales halve both
             d.node(op, x, d.input((1, 6, 5, channels), same), activation="relu")
     infer_shapes(graph.verify())
 
