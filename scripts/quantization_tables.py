@@ -1,6 +1,7 @@
 """Writes the tables of docs/quantization.md.
 
     python scripts/quantization_tables.py --part ptq --lab FOLDER
+    python scripts/quantization_tables.py --part mixed --lab FOLDER
 
 --lab: a folder with the float networks and samples that the page names. Prints Markdown. Everything is
 computed by the C runtime on this machine; calibration takes 100 samples that are not among those evaluated,
@@ -11,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import tempfile
+from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -22,6 +24,7 @@ from harness import ptq
 from harness.calibration import Calibration
 from harness.datasets import Dataset
 from harness.graph import Graph
+from harness.layer_costs import Meter
 from harness.passes import dequantize_weights
 from harness.predict import predict_all
 from harness.prepare import open_calibration, open_dataset
@@ -52,6 +55,9 @@ HARD = (
     "one_scale equalize observe(method=mse) round correct_bias",
     "one_scale equalize observe(method=mse) round correct_bias mixed(keep=4)",
 )
+EMULATED = "qemu-a76"  # its instructions are the latency of the tables on mixed precision
+PER_TENSOR = "one_scale equalize observe(method=mse) round correct_bias"
+BUDGETS = (0.1, 0.25, 0.5)
 
 
 @dataclass(frozen=True)
@@ -78,12 +84,14 @@ def _silent(what: str, done: int = 0, total: int = 0) -> None:
     pass
 
 
-def network(model: str, weights: Path | None, data: Path | None, work: Path) -> Network:
+def network(
+    model: str, weights: Path | None, data: Path | None, work: Path, meter: Meter | None = None
+) -> Network:
     source = open_source(model, str(weights) if weights else None)
     folder = str(data) if data else None
     work = work / model
     work.mkdir()
-    calibration = open_calibration(source, folder, work, _silent)
+    calibration = open_calibration(source, folder, work, _silent, meter=meter)
     evaluated = open_dataset(source, folder, None, calibration_folder=folder)  # of a folder, all of it
     known = {sample.path for sample in calibration.samples.samples}
     return Network(
@@ -103,17 +111,21 @@ def table(found: Network, all_steps: tuple[str, ...], exact: np.ndarray) -> str:
         quantized = ptq.quantize(found.graph, found.calibration, steps)
         shown = f"`{steps}`" + (" (the default)" if steps == ptq.DEFAULT else "")
         rows.append(_row(shown, found.scores(quantized), exact, found))
+    return _shown(rows, _headers(found))
+
+
+def _headers(found: Network) -> list[str]:
+    """Of `_row`."""
     count, held = len(found.held_out), int(found.held_out.sum())
     headers = ["steps", f"top-1 of the {held} held out", "95 % interval", "cross-entropy", "same top-1", "dB"]
     if count != held:
         headers.insert(1, f"top-1 of all {count}")
-    return tabulate(
-        rows,
-        headers,
-        tablefmt="pipe",
-        disable_numparse=True,
-        colalign=["left"] + ["right"] * (len(headers) - 1),
-    )
+    return headers
+
+
+def _shown(rows: list[list[str]], headers: list[str]) -> str:
+    align = ["left"] + ["right"] * (len(headers) - 1)
+    return tabulate(rows, headers, tablefmt="pipe", disable_numparse=True, colalign=align)
 
 
 def _row(shown: str, scores: np.ndarray, exact: np.ndarray, found: Network) -> list[str]:
@@ -171,7 +183,34 @@ def post_training(lab: Path, work: Path) -> None:
             print(f"`{model}`, rescaled:\n\n{table(hard, HARD, hard.scores(hard.graph))}\n", flush=True)
 
 
-PARTS = {"ptq": post_training}
+def budget_table(found: Network) -> str:
+    """One scale for each tensor, with layers kept in float within budgets of latency."""
+    exact, rows, whole = found.scores(found.graph), [], 0.0
+    for mixed in ("", *(f" mixed(slower={budget:g})" for budget in BUDGETS)):
+        draft = ptq.draft(found.graph, found.calibration, ptq.parse(PER_TENSOR + mixed))
+        quantized = draft.quantized()
+        cost = sum(found.calibration.costs(quantized).values())
+        whole = whole or cost
+        row = _row(f"`…{mixed}`" if mixed else f"`{PER_TENSOR}`", found.scores(quantized), exact, found)
+        kept = str(len(draft.choices.kept))
+        rows.append([*row, kept, f"{cost / 1e6:.2f}", f"{cost / whole:.2f}"])
+    cost = sum(found.calibration.costs(found.graph).values())
+    rows.append([*_row("(float)", exact, exact, found), "all", f"{cost / 1e6:.2f}", f"{cost / whole:.2f}"])
+    return _shown(rows, [*_headers(found), "layers in float", "M instructions", "× int8"])
+
+
+def mixed_precision(lab: Path, work: Path) -> None:
+    """The tables of the page's part on layers that stay float."""
+    with closing(devices.open_device(EMULATED)) as device:
+        weights, images = lab / "models/mobilenet_v1_0.25_128_frozen.pb", lab / "imagenet_sample"
+        found = network("mobilenet_v1_0.25_128", weights, images, work, Meter(device))
+        print(f"`mobilenet_v1_0.25_128`:\n\n{budget_table(found)}\n", flush=True)
+        found = network("solar_cells", None, None, work, Meter(device))
+        hard = replace(found, graph=rescaled(found))
+        print(f"`solar_cells`, rescaled:\n\n{budget_table(hard)}\n", flush=True)
+
+
+PARTS = {"ptq": post_training, "mixed": mixed_precision}
 
 
 def main() -> None:

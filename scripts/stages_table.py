@@ -3,8 +3,8 @@
     python scripts/stages_table.py --model solar_cells
     python scripts/stages_table.py --model NAME --weights FILE --dataset FOLDER
 
-Takes the options of `bench` that say which model, and prints Markdown. Top-1 and milliseconds are measured on
-this machine, over all samples; instructions on the emulated Cortex-A72, where every sample takes as many.
+Takes the options of `bench` that say which model, and prints Markdown. Top-1 is measured on this
+machine, over all samples; instructions on the emulated Cortex-A72, where every sample takes as many.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from tabulate import tabulate
 from harness.cli import main
 
 VARIANTS = ("f32", "int8-weights", "hybrid", "int8-stage1", "int8-stage2", "int8")
-HEADERS = ["variant", "arithmetic", "top-1", "MB", "MB compressed", "M instructions", "ms"]
+HEADERS = ["variant", "arithmetic", "top-1", "MB", "MB compressed", "M instructions"]
 
 
 def cells(device: str, options: list[str], folder: Path) -> dict[str, dict]:
@@ -44,7 +44,6 @@ def table(options: list[str]) -> str:
             f"{here[name]['size_bytes'] / 1e6:.3f}",
             f"{here[name]['size_compressed_bytes'] / 1e6:.3f}",
             f"{emulated[name]['instructions'] / 1e6:.2f}",
-            f"{here[name]['latency_ms']['median']:.3f}",
         ]
         for name in VARIANTS
     ]

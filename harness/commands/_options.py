@@ -119,6 +119,11 @@ def add_trial(parser: argparse.ArgumentParser) -> None:
         metavar="NAME",
         help="what bench compare and history call this run (default: the git tag or commit of this folder)",
     )
+    add_wait(parser)
+
+
+def add_wait(parser: argparse.ArgumentParser) -> None:
+    """--wait, for commands that measure on a device."""
     parser.add_argument(
         "--wait",
         type=seconds,

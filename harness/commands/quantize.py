@@ -12,7 +12,7 @@ from pathlib import Path
 
 import devices
 from harness import exporters, ptq
-from harness.commands._options import add_model, add_ptq, add_quiet, positive
+from harness.commands._options import add_model, add_ptq, add_quiet, add_wait, positive
 from harness.errors import UsageError
 from harness.layer_costs import Meter
 from harness.passes import dequantize_weights
@@ -41,6 +41,7 @@ def add(parser: ArgumentParser) -> None:
         metavar="D",
         help="that the model is for: mixed(slower=…) and --explain measure there what layers cost",
     )
+    add_wait(parser)
     parser.add_argument(
         "--samples",
         type=positive,
@@ -67,7 +68,7 @@ def run(arguments: Namespace) -> int:
     with (
         ProgressLine(arguments.quiet) as progress,
         tempfile.TemporaryDirectory() as work,
-        _meter(arguments.device) as meter,
+        _meter(arguments.device, arguments.wait) as meter,
     ):
         learned = open_calibration(
             source, arguments.dataset, Path(work), progress, arguments.calibration, meter
@@ -86,13 +87,13 @@ def run(arguments: Namespace) -> int:
 
 
 @contextmanager
-def _meter(device: str | None) -> Iterator[Meter | None]:
+def _meter(device: str | None, wait_s: float) -> Iterator[Meter | None]:
     """Of a device by name; None without one."""
     if device is None:
         yield None
         return
     with closing(devices.open_device(device)) as opened:
-        yield Meter(opened)
+        yield Meter(opened, wait_s)
 
 
 def _layers(draft: Draft, arguments: Namespace, progress: ProgressLine) -> list[Ranked]:
