@@ -9,7 +9,7 @@ from tabulate import tabulate
 
 import models
 from harness import fetch
-from harness.commands._options import add_quiet, names
+from harness.commands._options import action, add_quiet, names
 from harness.errors import UsageError
 from harness.progress import ProgressLine
 from models import Download, Recipe
@@ -17,7 +17,7 @@ from models import Download, Recipe
 
 def add_fetch(actions: _SubParsersAction) -> None:
     """Declares the action."""
-    parser = actions.add_parser("fetch", help="download published weights, or take what you have")
+    parser = action(actions, "fetch", "download published weights, or take what you have")
     parser.add_argument("names", type=names, metavar="NAME[,NAME…]", help="recipes (bench models list)")
     parser.add_argument(
         "--from",

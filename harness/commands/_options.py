@@ -30,6 +30,11 @@ def names(text: str) -> tuple[str, ...]:
     return found
 
 
+def action(actions, name: str, about: str) -> argparse.ArgumentParser:
+    """The parser of one of a command's actions, which says in its help what the command's help says of it."""
+    return actions.add_parser(name, help=about, description=about)
+
+
 def positive(text: str) -> int:
     """A whole number above 0."""
     if not text.isdecimal() or int(text) < 1:
@@ -55,7 +60,7 @@ def add_model(parser: argparse.ArgumentParser, *, several: bool = False, trained
         required=True,
         type=names if several else str,
         metavar="M[,M…]" if several else "M",
-        help="a recipe's name (bench models list) or a .pb, .tflite or .onnx file",
+        help="a recipe's name (bench models list), a .pb, .tflite or .onnx file, or a SavedModel's folder",
     )
     add_weights(parser)
     if trained:
@@ -112,7 +117,7 @@ def add_trial(parser: argparse.ArgumentParser) -> None:
         "--processes",
         type=positive,
         metavar="N",
-        help="of each variant (default: 3); 20 for bench compare to tell a slowdown from noise",
+        help="time each variant in N processes (default: 3); 20 for bench compare",
     )
     parser.add_argument(
         "--release",

@@ -8,24 +8,29 @@ from contextlib import closing, contextmanager
 
 import devices
 from harness import build, deploy, lease
-from harness.commands._options import seconds
+from harness.commands._options import action, seconds
 from harness.progress import ProgressLine
 from harness.text import clean, duration
 
 
 def declare(actions) -> None:
     """Adds the actions to the parser's."""
-    lock = actions.add_parser("lock", help="keep a device for yourself; your own runs go on")
+    lock = action(actions, "lock", "keep a device for yourself; your own runs go on")
     lock.add_argument("name")
     lock.add_argument(
-        "--for", dest="time", type=seconds, default=7200.0, metavar="TIME", help="(default: 2h)"
+        "--for",
+        dest="time",
+        type=seconds,
+        default=7200.0,
+        metavar="TIME",
+        help="how long: 90s, 10m, 2h (default: 2h)",
     )
     lock.set_defaults(action=_lock)
-    unlock = actions.add_parser("unlock", help="end your lock, or a lease whose owner is gone")
+    unlock = action(actions, "unlock", "end your lock, or a lease whose owner is gone")
     unlock.add_argument("name")
     unlock.add_argument("--force", action="store_true", help="end it whosever it is")
     unlock.set_defaults(action=_unlock)
-    cleaning = actions.add_parser("clean", help="remove what was sent to a device")
+    cleaning = action(actions, "clean", "remove what was sent to a device")
     cleaning.add_argument("name")
     cleaning.set_defaults(action=_clean)
 

@@ -14,6 +14,7 @@ from devices import DeviceInfo, Entry
 from devices import _own as own
 from harness import build, checkup, runner_output
 from harness.commands import _reserving
+from harness.commands._options import action
 from harness.deploy import deploy
 from harness.errors import UsageError
 from harness.progress import ProgressLine
@@ -25,18 +26,18 @@ VERDICTS = {True: "ok", False: "FAIL", None: "unknown"}
 
 def add(parser: ArgumentParser) -> None:
     actions = parser.add_subparsers(metavar="action", required=True)
-    actions.add_parser("list", help="names, transports and processors").set_defaults(action=_list)
-    info = actions.add_parser("info", help="what a device is and which kernels run on it")
+    action(actions, "list", "names, transports and processors").set_defaults(action=_list)
+    info = action(actions, "info", "what a device is and which kernels run on it")
     info.add_argument("name")
     info.set_defaults(action=_info)
-    check = actions.add_parser("check", help="whether trials on it can be valid; exit code 1 if not")
+    check = action(actions, "check", "whether trials on it can be valid; exit code 1 if not")
     check.add_argument("name")
     check.set_defaults(action=_check)
-    remove = actions.add_parser("remove", help="forget one of your own devices")
+    remove = action(actions, "remove", "forget one of your own devices")
     remove.add_argument("name")
     remove.set_defaults(action=_remove)
     _reserving.declare(actions)
-    _declare_add(actions.add_parser("add", help="register a device: bench devices add pi4 ssh://pi@host"))
+    _declare_add(action(actions, "add", "register a device: bench devices add pi4 ssh://pi@host"))
 
 
 def _declare_add(parser: ArgumentParser) -> None:

@@ -10,6 +10,7 @@ import models
 from harness import passes
 from harness.changes import size
 from harness.commands._fetch import add_fetch, place, state
+from harness.commands._options import action
 from models import PIXEL2_SOURCE, Pixel2, Preprocess, Recipe
 
 COUNTS = {"parameters": "parameters", "multiply-accumulates": "macs"}  # as shown: key among published figures
@@ -19,8 +20,8 @@ _FORMS = {"top-1": _ALL, "ms": _ALL, "MB": "original, quantized"}
 
 def add(parser: ArgumentParser) -> None:
     actions = parser.add_subparsers(metavar="action", required=True)
-    actions.add_parser("list", help="names and what they are").set_defaults(action=_list)
-    show = actions.add_parser("show", help="everything a recipe says")
+    action(actions, "list", "names and what they are").set_defaults(action=_list)
+    show = action(actions, "show", "everything a recipe says")
     show.add_argument("name")
     show.set_defaults(action=_show)
     add_fetch(actions)

@@ -29,14 +29,18 @@ def add(parser: ArgumentParser) -> None:
     add_device(parser)
     add_model(parser)
     parser.add_argument(
-        "--variants", type=names, default=(ALL,), metavar="V[,V…]", help="the choice (default: all there are)"
+        "--variants",
+        type=names,
+        default=(ALL,),
+        metavar="V[,V…]",
+        help="those to choose from (default: all there are)",
     )
     parser.add_argument(
         "--max-drop",
         type=_not_negative,
         default=1.0,
         metavar="POINTS",
-        help="of top-1 under f32's that are allowed (default: %(default)g)",
+        help="of top-1 that may be lost against f32 (default: %(default)g)",
     )
     parser.add_argument(
         "--cost-only",
@@ -44,12 +48,15 @@ def add(parser: ArgumentParser) -> None:
         help="choose without accuracy, where there are no labelled samples",
     )
     parser.add_argument(
-        "--budget-ms", type=_not_negative, metavar="MS", help="that one inference may take (median)"
+        "--budget-ms",
+        type=_not_negative,
+        metavar="MS",
+        help="milliseconds that an inference may take (median)",
     )
     parser.add_argument(
-        "--max-mb", type=_not_negative, metavar="MB", help="millions of bytes of the model file"
+        "--max-mb", type=_not_negative, metavar="MB", help="millions of bytes that the model file may have"
     )
-    parser.add_argument("--fixed-point", action="store_true", help="the hardware has no floating point")
+    parser.add_argument("--fixed-point", action="store_true", help="no layer may compute in float")
     add_ptq(parser)
     add_trial(parser)
     add_store(parser)

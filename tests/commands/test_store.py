@@ -1,5 +1,6 @@
 """`bench store`: what is in a database, and to and from a file."""
 
+import json
 from dataclasses import replace
 
 import pytest
@@ -33,9 +34,22 @@ def test_runs(bench, filled):
     code, out, _ = bench("runs", "--store", filled)
     assert code == 0
     assert [line.split() for line in out.splitlines()[2:]] == [
-        ["v1.0", "2026-01-02T03:04:05+00:00", "pi4", "broken,", "tiny", "2"],
-        ["v2\\x1b[31m", "2026-02-01T00:00:00+00:00", "pi4", "tiny", "1"],
+        ["1", "v1.0", "2026-01-02T03:04:05+00:00", "pi4", "broken,", "tiny", "2"],
+        ["2", "v2\\x1b[31m", "2026-02-01T00:00:00+00:00", "pi4", "tiny", "1"],
     ]
+
+
+def test_a_run_is_shown_as_it_was_printed(bench, filled):
+    code, out, _ = bench("show", 1, "--store", filled)
+    assert code == 0
+    assert [line.split()[:2] for line in out.splitlines() if line.startswith("pi4")][:2] == [
+        ["pi4", "tiny"],
+        ["pi4", "broken"],
+    ]
+    (first, second) = json.loads(bench("show", 1, "--format", "json", "--store", filled)[1])["cells"]
+    assert (first, second["verdict"]) == (measurement().cell.as_json(), "failed")
+    code, _, err = bench("show", 9, "--store", filled)
+    assert (code, f"'{filled}' has no run 9 (bench store runs)" in err) == (2, True)
 
 
 @pytest.mark.parametrize("suffix", ["jsonl", "parquet"])
