@@ -38,7 +38,8 @@ SOLAR = ["--model", "solar_cells"]
 SMALLER = ("prune_weights(fraction=0.5)", "prune_channels(fraction=0.3)", "decompose(cost=0.5)")
 RELU6 = 6.0
 EQUALIZED = "equalize observe(method=mse) correct_bias"
-TRAINING = ["--rate", "1e-4", "--epochs", "4"]
+SHORT = ["--rate", "1e-4", "--epochs", "4"]
+LONGER = ["--epochs", "8"]
 TUNING = ["--labels", "--distill", "--rate", "1e-3", "--epochs", "12"]
 ROOM = 1.2  # what training samples may exceed the calibration's largest value by
 
@@ -80,21 +81,21 @@ def measure(folder: Path, shown: str, variants: str, *options: str) -> Iterator[
 
 
 def solar(folder: Path, _: argparse.Namespace) -> Iterator[list[str]]:
-    qat = train(folder, "solar", *SOLAR, *TRAINING)
+    qat = train(folder, "solar", *SOLAR, *SHORT)
     yield from measure(folder, "solar_cells", "f32,int8,qat", *SOLAR, "--qat", qat)
 
 
 def hard(folder: Path, _: argparse.Namespace) -> Iterator[list[str]]:
     """One scale for each weight tensor; and channels whose sizes were made unequal."""
     steps = "one_scale equalize observe(method=mse) round correct_bias"
-    qat = train(folder, "per_tensor", *SOLAR, *TRAINING, "--ptq", steps)
+    qat = train(folder, "per_tensor", *SOLAR, *LONGER, "--ptq", steps)
     yield from measure(folder, "one scale a tensor", "int8-per-tensor,qat", *SOLAR, "--qat", qat)
     source = open_source("solar_cells")
     path = folder / "rescaled.tflite"
     exporters.save(rescaled(source, folder), path)
     options = ["--model", str(path), "--dataset", "solar_cells"]
     options += ["--preprocess", "resize=128,grey,mean=127.5,std=127.5"]
-    qat = train(folder, "rescaled_qat", *options, *TRAINING, "--ptq", EQUALIZED)
+    qat = train(folder, "rescaled_qat", *options, *SHORT, "--ptq", EQUALIZED)
     yield from measure(folder, "channels rescaled", "f32,int8,qat", *options, "--qat", qat)
 
 
