@@ -27,9 +27,9 @@ class Weighted(nn.Module):
     """y = activation(x ∗ w + b), x (batch, …, channels), with w and b in the IR's layouts.
 
     What is trained are the weights of each channel relative to their root mean square at the beginning, and
-    its bias relative to that times the layer's median of |bias| / root mean square: folding norms leaves
-    channels of very different size, and one learning rate has to suit them all. Zeros among the weights stay
-    zero, so a pruned network stays pruned.
+    its bias relative to that times the layer's mean of |bias| / root mean square: folding batch norms leaves
+    channels of very different size, some of them dead, and one learning rate has to suit all. Zeros among the
+    weights stay zero, so a pruned network stays pruned.
     """
 
     def __init__(self, node: Node, weights: np.ndarray, bias: np.ndarray | None, norm: BatchNorm | None):
@@ -43,8 +43,11 @@ class Weighted(nn.Module):
         self.weights, self.size = _relative(weights, size)
         self.bias = self.bias_size = None
         if bias is not None:
-            share = np.median(np.abs(bias) / size.reshape(-1))  # which no dead channel changes
-            self.bias, self.bias_size = _relative(bias, size.reshape(-1) * _not_zero(share))
+            size = size.reshape(-1)
+            share = (
+                np.abs(bias) @ size / (size @ size)
+            )  # weighed by size², so that dead channels do not count
+            self.bias, self.bias_size = _relative(bias, size * _not_zero(share))
         self.norm = None if norm is None else _Norm(norm)
         mask = torch.from_numpy(weights != 0)
         self.register_buffer("mask", None if mask.all() else mask, persistent=False)

@@ -99,6 +99,16 @@ def test_gradients_reach_every_weight_and_every_range(one_scale):
     assert (network.ranges.change.grad != 0).any(1).sum() > 5
 
 
+def test_dead_channels_do_not_make_the_others_biases_move_further():
+    """Folding batch norms leaves weights of about 1e-12 with ordinary biases."""
+    graph = small_network()
+    node = graph.nodes[0]
+    alone = Network(graph, {}, None).layer(node).bias_size
+    graph.const(node.inputs[1])[::2] *= 1e-12
+    beside = Network(graph, {}, None).layer(node).bias_size
+    assert (beside[1::2] / alone[1::2] - 1).abs().max() < 1
+
+
 def test_an_op_that_cannot_be_trained_is_named():
     b = Builder()
     graph = b.build(b.node("Cos", b.input((1, 4)), name="wave"))
