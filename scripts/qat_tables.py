@@ -38,8 +38,8 @@ SOLAR = ["--model", "solar_cells"]
 SMALLER = ("prune_weights(fraction=0.5)", "prune_channels(fraction=0.3)", "decompose(cost=0.5)")
 RELU6 = 6.0
 EQUALIZED = "equalize observe(method=mse) correct_bias"
-SHORT = ["--rate", "1e-4", "--epochs", "2"]
-LONGER = ["--epochs", "4"]
+SHORT = ["--epochs", "2"]
+LONGER = ["--rate", "3e-4", "--epochs", "4"]
 TUNING = ["--labels", "--distill", "--rate", "1e-3", "--epochs", "12"]
 ROOM = 1.2  # what training samples may exceed the calibration's largest value by
 

@@ -50,7 +50,7 @@ def _add_settings(parser: ArgumentParser) -> None:
         help="end after N epochs without a better validation (default: %(default)s)",
     )
     parser.add_argument(
-        "--rate", type=_rate, default=3e-4, metavar="R", help="highest learning rate (default: %(default)s)"
+        "--rate", type=_rate, default=1e-4, metavar="R", help="highest learning rate (default: %(default)s)"
     )
     parser.add_argument(
         "--batch", type=positive, default=32, metavar="N", help="samples a step (default: %(default)s)"

@@ -31,7 +31,7 @@ class Settings:
     distill: bool = True
     epochs: int = 40
     batch: int = 32
-    rate: float = 3e-4
+    rate: float = 1e-4
     settling: float = 0.05
     patience: int = 20
     temperature: float = 2.0
