@@ -132,7 +132,7 @@ def mobilenet(folder: Path, arguments: argparse.Namespace) -> Iterator[list[str]
     """Trained on one half of the images without their labels, scored on the other."""
     options = ["--model", "mobilenet_v1_0.25_128", "--weights", arguments.weights]
     learned, scored = halves(open_source(*options[1::2]), arguments.dataset, folder)
-    qat = train(folder, "mobilenet", *options, "--calibration", learned)
+    qat = train(folder, "mobilenet", *options, "--calibration", learned, "--epochs", "8")
     options += ["--dataset", scored, "--calibration", learned]
     yield from measure(folder, "mobilenet_v1_0.25_128", "f32,int8,qat", *options, "--qat", qat)
     yield from measure(folder, "its published twin", "qat", *options, "--qat", arguments.twin)
