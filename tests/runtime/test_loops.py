@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
-from harness.graph import Graph
+from harness.graph import Graph, Quantization
 from harness.ops import infer_shapes
 from tests.support import op_graphs, runner
 from tests.support.linear_checks import skip_unless_it_runs
@@ -29,6 +31,15 @@ def add_wide(graph: Graph, op: str, quantized: bool) -> None:
     infer_shapes(graph.verify())
 
 
+def check_equals_plain_loops(
+    graph: Graph, inputs: list[np.ndarray], arch: str, isa: str, folder: Path
+) -> None:
+    expected = runner.predict(graph, inputs, folder, isa="scalar")
+    actual = runner.predict(graph, inputs, folder, arch=arch, isa=isa)
+    for node, ours, reference in zip(graph.nodes, actual, expected, strict=True):
+        assert ours.tobytes() == reference.tobytes(), node
+
+
 @pytest.mark.parametrize("quantized", [True, False], ids=["int8", "f32"])
 @pytest.mark.parametrize("op", OPS)
 @pytest.mark.parametrize(("arch", "isa"), VARIANTS)
@@ -37,7 +48,40 @@ def test_every_variant_equals_the_plain_loops(op, quantized, arch, isa, tmp_path
     graph = op_graphs.op_graph(op, quantized, 60, seed=9)
     add_wide(graph, op, quantized)
     inputs = op_graphs.random_inputs(graph, seed=10)
-    expected = runner.predict(graph, inputs, tmp_path, isa="scalar")
-    actual = runner.predict(graph, inputs, tmp_path, arch=arch, isa=isa)
-    for node, ours, reference in zip(graph.nodes, actual, expected, strict=True):
-        assert ours.tobytes() == reference.tobytes(), node
+    check_equals_plain_loops(graph, inputs, arch, isa, tmp_path)
+
+
+BYTES = np.arange(-128, 128, dtype=np.int8)
+
+
+@pytest.mark.parametrize(("arch", "isa"), VARIANTS)
+def test_sums_of_every_pair_of_bytes(arch, isa, tmp_path):
+    skip_unless_it_runs(arch, isa)
+    graph, rng = Graph("sums"), np.random.default_rng(3)
+    scales = [(1.0, 1.0), (0.5, 0.25), (0.9, 0.03), (3.0, 0.4), *rng.uniform(0.1, 1.3, (8, 2))]
+    for index, (a, b) in enumerate(scales):
+        d = op_graphs.Draw(graph, index, True, rng)
+        zeros = rng.integers(-128, 128, 3)
+        x = d.input((BYTES.size**2,), Quantization(np.float32(a), zeros[0]))
+        y = d.input((BYTES.size**2,), Quantization(np.float32(b), zeros[1]))
+        d.node("Add", x, y, quant=Quantization(np.float32(1.0), zeros[2]), activation=d.activation())
+    infer_shapes(graph.verify())
+    inputs = len(graph.nodes) * [np.repeat(BYTES, BYTES.size), np.tile(BYTES, BYTES.size)]
+    check_equals_plain_loops(graph, inputs, arch, isa, tmp_path)
+
+
+@pytest.mark.parametrize(("arch", "isa"), VARIANTS)
+def test_averages_of_every_sum(arch, isa, tmp_path):
+    """Windows of few pixels and of more; the values lead through all quotients and ties."""
+    skip_unless_it_runs(arch, isa)
+    graph, rng, inputs = Graph("averages"), np.random.default_rng(4), []
+    for index, size in enumerate((1, 2, 3, 4, 6, 7, 9, 12, 25, 33, 63, 64, 65)):
+        d = op_graphs.Draw(graph, index, True, rng)
+        x = d.input((1, 1, size, 128 * 31))
+        sums = np.linspace(-128 * size, 127 * size, 128 * 31).astype(np.int64)
+        whole, rest = sums // size, sums % size
+        inputs.append((whole + (np.arange(size)[:, None] < rest)).astype(np.int8)[None, None])
+        window = {"filter": (1, size), "stride": (1, 1), "padding": "VALID"}
+        d.node("AveragePool2D", x, quant=d.quant_of(x), activation=None, **window)
+    infer_shapes(graph.verify())
+    check_equals_plain_loops(graph, inputs, arch, isa, tmp_path)

@@ -245,6 +245,11 @@ bool qb_prepare_ADD(qb_builder *builder, qb_step *step)
     elementwise *op = prepare(builder, step, &rows, "add");
     if (!set_sum_rescale(step, op)) return false;
     use_loops(builder, step, op, add_f32_loops, add_s8_loops);
+    if (op->row == add_s8_loops && op->loops->find_sum != NULL) {
+        const double a = (double)step->in[0]->scales[0], b = (double)step->in[1]->scales[0];
+        const double unit = (double)step->out[0]->scales[0];
+        op->binary_s8.sum = op->loops->find_sum(&op->binary_s8, a / unit, b / unit);
+    }
     return true;
 }
 

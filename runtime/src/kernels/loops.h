@@ -29,12 +29,22 @@ static inline qb_rescale qb_rescale_by(qb_multiplier factor)
     };
 }
 
+/* An int8 sum with one rounding: clamp((a·x + b·y + start) >> QB_SUM_BITS), x and y being the operands as they are stored;
+ * see affine_sum.h. */
+typedef struct qb_affine_sum {
+    int32_t a, b, start; /* a and b: in [0, 2^22) */
+    bool exact;          /* whether that is the rescaled sum for every x and y */
+} qb_affine_sum;
+
+enum { QB_SUM_BITS = 21 };
+
 /* int8: out = clamp(rescale(a ∘ b) + zero), the operands less their zero points and for sums rescaled first. */
 typedef struct qb_binary_s8 {
     int32_t a_zero, b_zero, zero;
     qb_rescale a, b, out; /* a and b: of values 2^common_bits times as large */
     int common_bits;
     qb_range_s8 range;
+    qb_affine_sum sum; /* of a sum */
 } qb_binary_s8;
 
 /* A window of an image: rows × columns pixels of `channels` values, row_step values from row to row. */
@@ -55,6 +65,8 @@ typedef struct qb_weights_range {
 } qb_weights_range;
 
 typedef struct qb_loops {
+    /* NULL, or: what add_s8 wants as op->sum. a, b: the operands' scales, divided by the output's. */
+    qb_affine_sum (*find_sum)(const qb_binary_s8 *op, double a, double b);
     void (*add_s8)(const qb_binary_s8 *op, const int8_t *a, const int8_t *b, int8_t *out, size_t count);
     void (*mul_s8)(const qb_binary_s8 *op, const int8_t *a, const int8_t *b, int8_t *out, size_t count);
     void (*add_f32)(qb_range_f32 range, const float *a, const float *b, float *out, size_t count);

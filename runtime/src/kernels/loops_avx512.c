@@ -61,5 +61,6 @@ const qb_loops qb_loops_avx512 = {
     .mul_s8 = mul_s8_avx512,
     .find_range = qb_find_range,
     .quantize_sample = qb_quantize_sample,
+    .average_s8 = average_s8,
     QB_LOOPS_OF_THE_COMPILER,
 };

@@ -114,10 +114,10 @@ static qb_weights_range weights_range(const int8_t *weights, size_t count)
 
 /* The members of which no ISA variant has its own. */
 #define QB_LOOPS_OF_THE_COMPILER                                                                                \
-    .add_f32 = add_f32, .mul_f32 = mul_f32, .max_s8 = max_s8, .max_f32 = max_f32, .average_s8 = average_s8,     \
-    .average_f32 = average_f32, .weights_range = weights_range
+    .add_f32 = add_f32, .mul_f32 = mul_f32, .max_s8 = max_s8, .max_f32 = max_f32, .average_f32 = average_f32,   \
+    .weights_range = weights_range
 #define QB_LOOPS                                                                                                \
     {                                                                                                           \
-        .add_s8 = add_s8, .mul_s8 = mul_s8, .find_range = qb_find_range,                                        \
+        .add_s8 = add_s8, .mul_s8 = mul_s8, .average_s8 = average_s8, .find_range = qb_find_range,              \
         .quantize_sample = qb_quantize_sample, QB_LOOPS_OF_THE_COMPILER                                         \
     }

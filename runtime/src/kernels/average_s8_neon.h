@@ -1,0 +1,95 @@
+/* int8 averages over windows of few pixels on NEON, in int16: sums of values less -128 stay under 2^14, and their
+ * quotient is a product's upper half.
+ *
+ * floor(t / n) = floor(t · m / 2^(15 + shift)) with m = ceil(2^(15 + shift) / n) and 2^shift the largest power of two
+ * under n: m fits SQDMULH, and is too large by e / n with e < n, which changes nothing as long as t · e < 2^(15 + shift).
+ * t < 256 · n, so that holds for n < 64.
+ */
+#ifndef QB_AVERAGE_S8_NEON_H
+#define QB_AVERAGE_S8_NEON_H
+
+#include <arm_neon.h>
+
+#include "loops.h"
+#include "tail_neon.h"
+
+enum { QB_FEW_LEAST = 2, QB_FEW_MOST = 63, QB_FEW_LANES = 16, QB_FEW_VECTORS = 4 };
+
+/* What a window's sums start at and are divided by. */
+typedef struct qb_few_neon {
+    int16x8_t start; /* 128 and a half for each pixel */
+    int16x8_t multiplier, shift;
+    bool ties_away; /* from zero: negative ones go down */
+    int8x16_t min, max;
+} qb_few_neon;
+
+static inline qb_few_neon qb_few_of(const qb_window *w)
+{
+    const int n = (int)(w->rows * w->columns);
+    int shift = 0;
+    while (2 << shift < n) shift++;
+    return (qb_few_neon){
+        .start = vdupq_n_s16((int16_t)(128 * n + n / 2)),
+        .multiplier = vdupq_n_s16((int16_t)(((1 << (15 + shift)) + n - 1) / n)),
+        .shift = vdupq_n_s16((int16_t)-shift),
+        .ties_away = n % 2 == 0 && !w->half_up,
+        .min = vdupq_n_s8((int8_t)w->range_s8.min),
+        .max = vdupq_n_s8((int8_t)w->range_s8.max),
+    };
+}
+
+static inline uint8x8_t qb_divide_few(int16x8_t sum, const qb_few_neon *few)
+{
+    if (few->ties_away) sum = vaddq_s16(sum, vreinterpretq_s16_u16(vcltq_s16(sum, few->start)));
+    return vmovn_u16(vreinterpretq_u16_s16(vshlq_s16(vqdmulhq_s16(sum, few->multiplier), few->shift)));
+}
+
+/* Sixteen channels `vectors` times, which is a constant wherever this is inlined. */
+QB_NEON_INLINE void qb_average_few(const qb_window *w, const qb_few_neon *few, const int8_t *in, int8_t *out,
+                                   const size_t vectors)
+{
+    int16x8_t low[QB_FEW_VECTORS], high[QB_FEW_VECTORS];
+    QB_UNROLL
+    for (size_t v = 0; v < vectors; v++) low[v] = high[v] = few->start;
+    for (size_t y = 0; y < w->rows; y++) {
+        const int8_t *pixel = in + y * w->row_step;
+        for (size_t x = 0; x < w->columns; x++, pixel += w->channels) {
+            QB_UNROLL
+            for (size_t v = 0; v < vectors; v++) {
+                const int8x16_t values = vld1q_s8(pixel + QB_FEW_LANES * v);
+                low[v] = vaddw_s8(low[v], vget_low_s8(values));
+                high[v] = vaddw_s8(high[v], vget_high_s8(values));
+            }
+        }
+    }
+    QB_UNROLL
+    for (size_t v = 0; v < vectors; v++) {
+        const uint8x16_t above = vcombine_u8(qb_divide_few(low[v], few), qb_divide_few(high[v], few));
+        const int8x16_t bytes = vreinterpretq_s8_u8(veorq_u8(above, vdupq_n_u8(0x80)));
+        vst1q_s8(out + QB_FEW_LANES * v, vminq_s8(vmaxq_s8(bytes, few->min), few->max));
+    }
+}
+
+/* Whether qb_average_channels can. */
+static inline bool qb_is_few(const qb_window *w)
+{
+    const size_t pixels = w->rows * w->columns;
+    return pixels >= QB_FEW_LEAST && pixels <= QB_FEW_MOST && w->channels >= QB_FEW_LANES;
+}
+
+/* All channels of a window; the last sixteen again where they are no whole number of sixteens. */
+static inline void qb_average_channels(const qb_window *window, const int8_t *in, int8_t *out)
+{
+    const qb_window w = *window;
+    const qb_few_neon few = qb_few_of(&w);
+    size_t c = 0;
+    for (; c + QB_FEW_VECTORS * QB_FEW_LANES <= w.channels; c += QB_FEW_VECTORS * QB_FEW_LANES) {
+        qb_average_few(&w, &few, in + c, out + c, QB_FEW_VECTORS);
+    }
+    for (; c < w.channels; c += QB_FEW_LANES) {
+        const size_t last = w.channels - QB_FEW_LANES, first = c < last ? c : last;
+        qb_average_few(&w, &few, in + first, out + first, 1);
+    }
+}
+
+#endif
