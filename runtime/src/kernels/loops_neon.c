@@ -7,6 +7,7 @@
 #include "tail_neon.h"
 
 enum { LANES = 16, QUADS = LANES / 4, SUM_BITS = 20, HALF_BITS = 6, FACTOR_BITS = 7 };
+enum { FITTING = 13 }; /* shifts of sums under 2^28 that leave an int16 */
 
 /* Sixteen values less their zero point, 2^6 times as large: they just fit int16. */
 static inline int16x8x2_t load_centred(const int8_t *from, int16x8_t zero)
@@ -127,7 +128,7 @@ static void add_s8_neon(const qb_binary_s8 *given, const int8_t *a, const int8_t
     size_t done = 0;
     if (op.sum.exact) {
         done = add_linear_sixteens(&op, a, b, out, count);
-    } else if (op.common_bits == SUM_BITS && op.a.left == 1 && op.b.left == 1 && op.out.left == 1 && op.out.right > 0) {
+    } else if (op.common_bits == SUM_BITS && op.a.left == 1 && op.b.left == 1 && op.out.left == 1 && op.out.right >= FITTING) {
         if (op.a.right > 0) {
             done = op.b.right > 0 ? add_sixteens(&op, a, b, out, count, true, true)
                                   : add_sixteens(&op, a, b, out, count, true, false);
