@@ -56,6 +56,8 @@ typedef struct qb_tile_f32 {
     qb_range_f32 range;
     float *out; /* the first row's column 0 */
     size_t out_stride;
+    const char *ahead; /* what is needed soon: a line of the cache for each depth, this many bytes apart */
+    size_t ahead_step;
 } qb_tile_f32;
 
 typedef struct qb_gemm_s8 {

@@ -58,4 +58,4 @@ static void run_tile(const qb_tile_f32 *tile)
     }
 }
 
-const qb_gemm_f32 qb_gemm_f32_avx2 = {.name = "gemm_f32_avx2", .mr = MR, .nr = NR, .tile = run_tile};
+const qb_gemm_f32 qb_gemm_f32_avx2 = {.name = "gemm_f32_avx2", .mr = MR, .nr = NR, .takes_lines = true, .tile = run_tile};
