@@ -56,9 +56,15 @@ typedef struct qb_tile_f32 {
     qb_range_f32 range;
     float *out; /* the first row's column 0 */
     size_t out_stride;
-    const char *ahead; /* what is needed soon: a line of the cache for each depth, this many bytes apart */
-    size_t ahead_step;
+    const char *ahead; /* weights that are needed soon: a kernel touches a line of the cache for each depth that it */
+    size_t ahead_step; /* multiplies its columns by, this many bytes apart */
 } qb_tile_f32;
+
+/* Where a kernel that computes `step` columns at a time starts touching those weights. */
+static inline const char *qb_ahead(const qb_tile_f32 *tile, size_t column, size_t step)
+{
+    return tile->ahead + (column - tile->first_column) / step * tile->taps * tile->depth * tile->ahead_step;
+}
 
 typedef struct qb_gemm_s8 {
     const char *name;
@@ -81,7 +87,6 @@ typedef struct qb_gemm_f32 {
     const char *name;
     size_t mr, nr;
     size_t least_block; /* columns that it computes at a time, a multiple of nr; 0: nr */
-    bool takes_lines;   /* a depth that is no multiple of its step costs little */
     void (*tile)(const qb_tile_f32 *tile);
 } qb_gemm_f32;
 

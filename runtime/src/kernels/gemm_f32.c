@@ -12,6 +12,7 @@ enum { GRANULE = 1, GATHER_BELOW = 4, MAX_NR = 64, STRIP = 64 };
 typedef struct packed_f32 {
     const qb_gemm_f32 *kernel;
     qb_rows rows;
+    size_t step;  /* columns that the kernel computes at a time */
     size_t block; /* columns computed for all rows before the next ones: their weights stay in the cache */
     qb_tile_f32 tile;     /* all that does not change from tile to tile */
     const float *padding; /* in_c zeros */
@@ -53,11 +54,24 @@ static bool pack(qb_builder *builder, packed_f32 *packed, const qb_linear *op)
     return true;
 }
 
+/* While a block of columns is computed, as many weights come into the cache from behind its own: those of the next block, or
+ * where it is the last what lies behind, which most times are the next layer's. No more than that, or they would take the
+ * block's own place. touches: of a tile. Returns their end. */
+static const char *look_ahead(const packed_f32 *packed, qb_tile_f32 *tile, size_t touches, size_t tiles)
+{
+    enum { LEAST = 16, LINE = 64 };
+    const size_t depth = tile->taps * tile->depth, bytes = (tile->end_column - tile->first_column) * depth * sizeof(float);
+    const size_t step = bytes / (tiles * touches);
+    tile->ahead = (const char *)(tile->weights + (size_t)qb_round_up(tile->end_column, packed->kernel->nr) * depth);
+    tile->ahead_step = step < LEAST ? LEAST : step < LINE ? step : LINE;
+    return tile->ahead + bytes;
+}
+
 static void run_f32(const qb_step *step)
 {
     const qb_linear *op = step->state;
     const packed_f32 *packed = op->fast;
-    const size_t pixels = qb_linear_pixels(&op->shape), columns = (size_t)op->shape.out_c;
+    const size_t pixels = qb_linear_pixels(&op->shape), columns = (size_t)op->shape.out_c, mr = packed->kernel->mr;
     const qb_image image = {step->in[0]->data, packed->padding, 0};
     const void **pointers = step->scratch;
     void *gathered = (char *)step->scratch + packed->gathered;
@@ -66,8 +80,11 @@ static void run_f32(const qb_step *step)
     for (size_t column = 0; column < columns; column = tile.end_column) {
         tile.first_column = column;
         tile.end_column = columns - column < packed->block ? columns : column + packed->block;
-        for (size_t first = 0; first < pixels; first += tile.rows) {
-            tile.rows = qb_gemm_rows(pixels - first, packed->kernel->mr);
+        const size_t touches = (tile.end_column - column + packed->step - 1) / packed->step * tile.taps * tile.depth;
+        const char *end = look_ahead(packed, &tile, touches, (pixels + mr - 1) / mr);
+        for (size_t first = 0; first < pixels; first += tile.rows, tile.ahead += touches * tile.ahead_step) {
+            if (tile.ahead >= end) tile.ahead_step = 0;
+            tile.rows = qb_gemm_rows(pixels - first, mr);
             qb_rows_fill(&packed->rows, &image, first, tile.rows, pointers, gathered);
             tile.out = (float *)step->out[0]->data + first * columns;
             packed->kernel->tile(&tile);
@@ -84,9 +101,9 @@ bool qb_gemm_f32_prepare(qb_builder *builder, qb_step *step, qb_linear *op)
     if (packed == NULL || padding == NULL) return false;
     packed->kernel = kernel;
     packed->padding = padding;
-    packed->rows = qb_rows_plan(&op->shape, sizeof(float), kernel->mr, GRANULE, GATHER_BELOW, kernel->takes_lines);
-    packed->block = qb_gemm_block(qb_linear_depth(&op->shape) * sizeof(float),
-                                  kernel->least_block > 0 ? kernel->least_block : kernel->nr);
+    packed->rows = qb_rows_plan(&op->shape, sizeof(float), kernel->mr, GRANULE, GATHER_BELOW, true);
+    packed->step = kernel->least_block > 0 ? kernel->least_block : kernel->nr;
+    packed->block = qb_gemm_block(qb_linear_depth(&op->shape) * sizeof(float), packed->step);
     const uint64_t gathered = qb_round_up(packed->rows.pointers_bytes, QB_ALIGNMENT);
     packed->gathered = (size_t)gathered;
     if (!qb_reserve_scratch(builder, step, gathered + packed->rows.gathered_bytes)) return false;

@@ -24,13 +24,15 @@ static void finish(const qb_tile_f32 *tile, size_t column, size_t width, const _
 static inline __attribute__((always_inline)) void multiply(const qb_tile_f32 *tile, const size_t rows)
 {
     const float *weights = tile->weights + tile->first_column * tile->taps * tile->depth;
+    const char *ahead = tile->ahead;
     for (size_t column = tile->first_column; column < tile->end_column; column += NR) {
         const float *start = tile->bias + column;
         __m256 low[MR], high[MR], sums[MR * 2];
         for (size_t r = 0; r < rows; r++) low[r] = _mm256_load_ps(start), high[r] = _mm256_load_ps(start + 8);
         for (size_t t = 0; t < tile->taps; t++) {
             const float *const *x = tile->inputs + t * MR;
-            for (size_t k = 0; k < tile->depth; k++, weights += NR) {
+            for (size_t k = 0; k < tile->depth; k++, weights += NR, ahead += tile->ahead_step) {
+                _mm_prefetch(ahead, _MM_HINT_T0);
                 const __m256 low_weights = _mm256_load_ps(weights),
                              high_weights = _mm256_load_ps(weights + 8);
                 for (size_t r = 0; r < rows; r++) {
@@ -58,4 +60,4 @@ static void run_tile(const qb_tile_f32 *tile)
     }
 }
 
-const qb_gemm_f32 qb_gemm_f32_avx2 = {.name = "gemm_f32_avx2", .mr = MR, .nr = NR, .takes_lines = true, .tile = run_tile};
+const qb_gemm_f32 qb_gemm_f32_avx2 = {.name = "gemm_f32_avx2", .mr = MR, .nr = NR, .tile = run_tile};

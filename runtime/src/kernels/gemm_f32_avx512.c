@@ -23,7 +23,7 @@ static inline __attribute__((always_inline)) void multiply(const qb_tile_f32 *ti
 {
     const size_t line = tile->taps * tile->depth, panel = line * NR;
     const float *weights = tile->weights + column * line;
-    const char *ahead = tile->ahead;
+    const char *ahead = qb_ahead(tile, column, PANELS * NR);
     __m512 acc[MR][PANELS], sums[MR][PANELS];
 #pragma unroll
     for (size_t r = 0; r < rows; r++) {
@@ -33,7 +33,7 @@ static inline __attribute__((always_inline)) void multiply(const qb_tile_f32 *ti
     for (size_t t = 0; t < tile->taps; t++) {
         const float *const *x = tile->inputs + t * MR;
         for (size_t k = 0; k < tile->depth; k++, weights += NR, ahead += tile->ahead_step) {
-            _mm_prefetch(ahead, _MM_HINT_T1);
+            if (panels == PANELS) _mm_prefetch(ahead, _MM_HINT_T0);
             __m512 w[PANELS];
 #pragma unroll
             for (size_t p = 0; p < panels; p++) w[p] = _mm512_load_ps(weights + p * panel);
@@ -81,6 +81,5 @@ const qb_gemm_f32 qb_gemm_f32_avx512 = {
     .mr = MR,
     .nr = NR,
     .least_block = PANELS * NR,
-    .takes_lines = true,
     .tile = run_tile,
 };

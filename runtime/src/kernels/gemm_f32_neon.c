@@ -171,5 +171,4 @@ static void run_tile(const qb_tile_f32 *tile)
     }
 }
 
-const qb_gemm_f32 qb_gemm_f32_neon = {
-    .name = "gemm_f32_neon", .mr = MR, .nr = NR, .takes_lines = true, .tile = run_tile};
+const qb_gemm_f32 qb_gemm_f32_neon = {.name = "gemm_f32_neon", .mr = MR, .nr = NR, .tile = run_tile};
