@@ -30,6 +30,8 @@ void visit_activations(runner *runner, const dataset *data, uint64_t sample, act
     for (uint32_t n = 0; n < session->model->node_count; n++) {
         const qb_step *step = &session->steps[n];
         step->run(step);
-        for (uint32_t i = 0; i < step->out_count; i++) visit(context, step->out[i], sample);
+        for (uint32_t i = 0; i < step->out_count; i++) {
+            if (step->out[i]->stored == NULL) visit(context, step->out[i], sample);
+        }
     }
 }

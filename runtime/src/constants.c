@@ -29,6 +29,7 @@ void qb_constants_take(qb_constants *c, const qb_step *step)
 {
     for (uint32_t i = 0; i < step->in_count; i++) {
         const qb_tensor *in = step->in[i];
+        if (in != NULL && in->stored != NULL) in = in->stored;
         if (in == NULL || in->kind != QB_CONSTANT || !is_of_file(c->model, in->data)) continue;
         const size_t first = (size_t)((const uint8_t *)in->data - c->model->data);
         check_to(c, first + in->size);

@@ -11,6 +11,7 @@
 
 #include "constants.h"
 #include "error.h"
+#include "expansion.h"
 #include "ops.h"
 
 /* What prepare functions talk to while a session is built. */
@@ -157,6 +158,13 @@ static void do_nothing(const qb_step *step)
     (void)step;
 }
 
+static void finish_at_load(qb_step *step)
+{
+    step->run = do_nothing;
+    step->kernel = "at_load";
+    step->macs = 0;
+}
+
 /* Computes a step now and for good. Its outputs leave the arena, which other steps overwrite, and are constants from
  * here on: weights that the file keeps as int8 and a Dequantize are packed like any others. */
 static bool run_once(qb_builder *builder, qb_step *step, size_t scratch_size)
@@ -170,9 +178,7 @@ static bool run_once(qb_builder *builder, qb_step *step, size_t scratch_size)
     step->scratch = qb_alloc(builder, scratch_size);
     if (step->scratch == NULL) return false;
     step->run(step);
-    step->run = do_nothing;
-    step->kernel = "at_load";
-    step->macs = 0;
+    finish_at_load(step);
     return true;
 }
 
@@ -181,7 +187,9 @@ static bool prepare_step(qb_builder *builder, qb_step *step)
     const size_t wished_before = builder->scratch_size;
     builder->scratch_size = 0;
     if (!qb_op_find(step->node->op)->prepare(builder, step)) return false;
-    if (reads_constants_only(step)) {
+    if (qb_expansion_defer(step)) {
+        finish_at_load(step);
+    } else if (reads_constants_only(step)) {
         if (!run_once(builder, step, builder->scratch_size)) return false;
         builder->scratch_size = 0;
     }
@@ -193,6 +201,7 @@ static bool prepare_step(qb_builder *builder, qb_step *step)
 static bool prepare_steps(qb_builder *builder, qb_constants *constants)
 {
     qb_session *session = builder->session;
+    qb_expansion_plan(session);
     for (uint32_t i = 0; i < session->model->node_count; i++) {
         qb_constants_take(constants, &session->steps[i]);
         if (!prepare_step(builder, &session->steps[i])) return false;

@@ -27,7 +27,29 @@ def mixed():
     return hybrid.quantize(b.build(b.node("Softmax", b.node("Relu6", y))))
 
 
-GRAPHS = {"mixed": mixed, "weights": lambda: quantize_weights.run(small_network(), minimum_size=1)}
+def shared():
+    """Stored weights that a fast path packs, that the reference loops of a group read, and that a sum reads as they are."""
+    rng = np.random.default_rng(2)
+    b = Builder("shared")
+
+    def stored(name, *shape):
+        values = rng.integers(-127, 128, shape).astype(np.int8)
+        return b.node("Dequantize", b.graph.add_const(name, values, Quantization(0.02, 3)))
+
+    twice = stored("twice", 5, 1, 1, 5)
+    y = b.node("Conv2D", b.input((1, 4, 4, 5)), twice, padding="SAME")
+    y = b.node(
+        "Conv2D", b.node("Add", y, b.node("Mean", twice, b.const(np.array([0, 1, 2], np.int32)))), twice
+    )
+    y = b.node("DepthwiseConv2D", y, stored("depthwise", 1, 3, 3, 5), padding="SAME")
+    return b.build(b.node("Conv2D", y, stored("one", 18, 2, 2, 5), padding="SAME"))
+
+
+GRAPHS = {
+    "mixed": mixed,
+    "shared": shared,
+    "weights": lambda: quantize_weights.run(small_network(), minimum_size=1),
+}
 
 
 @pytest.mark.parametrize("arch", sorted({"aarch64", "armv7", runner.HOST}))
@@ -53,3 +75,16 @@ def test_profile_shows_them_as_done(tmp_path):
     at_load = {node["op"]: node["macs"] for node in nodes if node["kernel"] == "at_load"}
     assert at_load == {"DEQUANTIZE": 0, "CONV_2D": 0}
     assert len(nodes) == 6
+
+
+def test_stored_weights_never_lie_expanded_in_memory(tmp_path):
+    """The packed floats are the only ones: not these, 16.8 MB, twice."""
+    b = Builder("large")
+    values = np.random.default_rng(0).integers(-127, 128, (4096, 1024)).astype(np.int8)
+    weights = b.node("Dequantize", b.graph.add_const("w", values, Quantization(0.01, 0)))
+    pack.write(b.build(b.node("FullyConnected", b.input((1, 1024)), weights)), tmp_path / "large.qbm")
+    outcome = runner.run(
+        "latency", "--model", tmp_path / "large.qbm", "--min-runs", 1, "--min-ms", 0, "--warmup-ms", 0
+    )
+    (usage,) = outcome.named("usage")
+    assert usage["vm_hwm_kb"] * 1024 < 1.6 * values.size * 4

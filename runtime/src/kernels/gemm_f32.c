@@ -29,10 +29,10 @@ static void pack_columns(const qb_linear *op, size_t first, size_t count, size_t
         const size_t length = depth - start < STRIP ? depth - start : STRIP;
         qb_columns columns = {.stride = depth * sizeof *to, .columns = count, .nr = nr, .to = to};
         columns.from = qb_linear_weights_f32(op, first * depth + start, length, expanded);
-        for (size_t n = 1; op->half_weights && n < count; n++) {
+        for (size_t n = 1; op->stored != NULL && n < count; n++) {
             qb_linear_weights_f32(op, (first + n) * depth + start, length, expanded + n * STRIP);
         }
-        if (op->half_weights) columns.stride = STRIP * sizeof *to;
+        if (op->stored != NULL) columns.stride = STRIP * sizeof *to;
         qb_interleave_32(&columns, length);
     }
 }

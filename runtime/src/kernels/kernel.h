@@ -32,6 +32,9 @@ typedef struct qb_tensor {
     int32_t quant_axis;
     const float *scales;        /* [quant_count] */
     int32_t zero_point;         /* 0 unless quant_count > 0 */
+    bool needs_values;          /* something reads them as they are, not as weights to pack */
+    const struct qb_tensor *stored; /* NULL, or the int8 or float16 constant that these floats are expanded from while they
+                                       are packed; then data is NULL */
 } qb_tensor;
 
 /* One node, ready to run. */

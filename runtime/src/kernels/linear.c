@@ -185,19 +185,34 @@ static bool check_constants(qb_builder *builder, qb_step *step, qb_linear *op)
     return op->bias != NULL;
 }
 
+static void expand_stored(const qb_tensor *from, size_t first, size_t count, float *to)
+{
+    if (from->dtype == QB_F16) {
+        qb_expand_f16((const uint16_t *)from->data + first, count, to);
+        return;
+    }
+    const int8_t *values = (const int8_t *)from->data + first;
+    const int32_t zero_point = from->zero_point;
+    const float scale = from->scales[0];
+    for (size_t i = 0; i < count; i++) to[i] = (float)(values[i] - zero_point) * scale;
+}
+
 const float *qb_linear_weights_f32(const qb_linear *op, size_t first, size_t count, float *buffer)
 {
-    if (!op->half_weights) return (const float *)op->weights + first;
-    qb_expand_f16((const uint16_t *)op->weights + first, count, buffer);
+    if (op->stored == NULL) return (const float *)op->weights + first;
+    expand_stored(op->stored, first, count, buffer);
     return buffer;
 }
 
 bool qb_linear_expand(qb_builder *builder, qb_linear *op)
 {
-    if (!op->half_weights || op->fast != NULL) return true;
-    op->weights = expand(builder, op->weights, (size_t)op->shape.out_c * qb_linear_depth(&op->shape));
-    op->half_weights = false;
-    return op->weights != NULL;
+    if (op->stored == NULL || op->fast != NULL) return true;
+    float *expanded = qb_alloc_array(builder, op->stored->count, sizeof *expanded);
+    if (expanded == NULL) return false;
+    expand_stored(op->stored, 0, op->stored->count, expanded);
+    op->weights = expanded;
+    op->stored = NULL;
+    return true;
 }
 
 bool qb_linear_prepare(qb_builder *builder, qb_step *step, qb_linear *op, int channel_axis,
@@ -219,7 +234,7 @@ bool qb_linear_prepare(qb_builder *builder, qb_step *step, qb_linear *op, int ch
     case QB_ARITH_F32:
     case QB_ARITH_F16:
         step->run = qb_reference_f32;
-        op->half_weights = w->dtype == QB_F16;
+        op->stored = w->dtype == QB_F16 ? w : w->stored;
         return w->dtype == (arithmetic == QB_ARITH_F32 ? QB_F32 : QB_F16) ||
                qb_refuse(builder, step, "weights '%s' must have the arithmetic's dtype", w->name);
     case QB_ARITH_HYBRID:

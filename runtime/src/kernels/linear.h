@@ -37,7 +37,7 @@ typedef struct qb_linear {
     qb_linear_shape shape;
     const struct qb_linear_reference *reference; /* the op's sums (reference.h) */
     const void *weights;             /* as in the file: float, float16 or int8 */
-    bool half_weights;               /* f16: they are float16 */
+    const qb_tensor *stored;         /* f32, f16: NULL, or the int8 or float16 that the weights are expanded from */
     const void *bias;                /* float, int32 for int8, int32 or int64 for int16; NULL: none */
     bool wide_bias;                  /* int16: the bias is int64 */
     qb_range_f32 range;              /* f32, hybrid: the fused activation */
@@ -119,11 +119,10 @@ static inline bool qb_sums_floats(const qb_step *step)
     return step->node->arithmetic == QB_ARITH_F32 || step->node->arithmetic == QB_ARITH_F16;
 }
 
-/* `count` of a float layer's weights from `first` on: in place, or in `buffer` where they are float16. */
+/* `count` of a float layer's weights from `first` on: in place, or in `buffer` where they are stored as int8 or float16. */
 const float *qb_linear_weights_f32(const qb_linear *op, size_t first, size_t count, float *buffer);
 
-/* Float16 weights that no fast path has packed become float32, for the reference loops. False after running out of
- * memory. */
+/* Stored weights that no fast path has packed become float32, for the reference loops. False after running out of memory. */
 bool qb_linear_expand(qb_builder *builder, qb_linear *op);
 
 /* Checks tensors, dtypes and quantization against op->shape, fills the rest of *op, and sets the step to run
