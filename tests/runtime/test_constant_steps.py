@@ -28,7 +28,7 @@ def mixed():
 
 
 def shared():
-    """Stored weights that a fast path packs, that the reference loops of a group read, and that a sum reads as they are."""
+    """Stored weights that layers pack, and some that another op reads as they are, too."""
     rng = np.random.default_rng(2)
     b = Builder("shared")
 
@@ -67,6 +67,14 @@ def test_values_hold_over_many_inferences(name, arch, tmp_path):
     assert outcome.exit_code == 0, outcome.stderr
     together = np.frombuffer(files["output"].read_bytes(), np.float32).reshape(5, *alone[0].shape)
     assert together.tobytes() == np.stack(alone).tobytes()
+
+
+@pytest.mark.parametrize("name", GRAPHS)
+def test_weights_packed_by_strips_are_those_expanded_whole(name, tmp_path):
+    graph = GRAPHS[name]()
+    x = np.random.default_rng(1).normal(size=graph.tensors["x"].shape).astype(np.float32)
+    packed, whole = (runner.predict(graph, [x], tmp_path, isa=isa)[0] for isa in ("", "scalar"))
+    assert packed.tobytes() == whole.tobytes()
 
 
 def test_profile_shows_them_as_done(tmp_path):
