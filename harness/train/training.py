@@ -65,15 +65,14 @@ def train(
         for name, part in zip(("training", "validation"), parts, strict=True)
     )
     network, model = Network(graph, norms or {}, arithmetic).eval(), Network(teacher, {}, None).eval()
-    known, before = predictions(model, validation), predictions(network, validation)
     shown = "training with simulated quantization" if arithmetic else "training"
     fitted = fit(
         network, model, training, validation, settings, lambda i, n: progress(shown, i, n), checkpoint
     )
-    after = predictions(network, validation)
-    return Trained(
-        network, fitted, *(_score(each, known, validation.labels) for each in (known, before, after))
-    )
+    known, after = predictions(model, validation), predictions(network, validation)
+    began = Score(fitted.history[0].top1, fitted.history[0].agreement)
+    exact, found = (_score(each, known, validation.labels) for each in (known, after))
+    return Trained(network, fitted, exact, began, found)
 
 
 @torch.no_grad()
