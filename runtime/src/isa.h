@@ -37,6 +37,7 @@ struct qb_isa {
     const struct qb_depthwise_f32 *depthwise_f32;
     const struct qb_depthwise_3x3_s8 *depthwise_3x3_s8;
     const struct qb_winograd *winograd;
+    bool direct; /* gemm_s8 is faster than the winograd of the lines above, which is left out */
     const struct qb_loops *loops;
     qb_prepare_gemm_fn prepare_gemm_f16; /* float16 arithmetic; without, f16 layers run the float32 kernels */
     qb_crc32_fn crc32;

@@ -12,7 +12,7 @@ from tests.support.linear_checks import VARIANTS, skip_unless_it_runs
 from tests.support.linear_graphs import random_inputs
 from tests.support.winograd_graphs import SHAPES, conv_graph, largest_transformed, random_weights
 
-KERNELS = {"avx2": "winograd_s8_avx2", "avx512vnni": "winograd_s8_avx512vnni"}
+KERNELS = {"avx2": "winograd_s8_avx2"}
 
 
 def check(graph: Graph, inputs: list[np.ndarray], arch: str, isa: str, folder) -> None:

@@ -50,18 +50,19 @@ typedef struct qb_depthwise_row_f32 {
     float *out;
 } qb_depthwise_row_f32;
 
-enum { QB_DEPTHWISE_3X3_BLOCK = 16 };
+enum { QB_DEPTHWISE_3X3_BLOCK = 16, QB_DEPTHWISE_3X3_MOST = 32 }; /* channels of most kernels' blocks, and the most */
 
-/* A micro-kernel for 3×3 filters of stride 1 or 2 and dilation 1, and at least 16 channels. Blocks are of 16
+/* A micro-kernel for 3×3 filters of stride 1 or 2 and dilation 1, and at least `block` channels. Blocks are of so many
  * channels, the last again overlapping its neighbour. What is packed for a block is its own business:
- * pack(weights, to) takes [9 taps][16 channels] to `block_bytes` bytes, and lane i of its by-channel parameters is
+ * pack(weights, to) takes [9 taps][block] to `block_bytes` bytes, and lane i of its by-channel parameters is
  * for the block's channel order[i]. */
 typedef struct qb_depthwise_3x3_s8 {
     const char *name;
     void (*row)(const qb_depthwise_row_s8 *row);
     void (*pack)(const int8_t *weights, void *to);
     size_t block_bytes; /* a multiple of QB_ALIGNMENT */
-    uint8_t order[QB_DEPTHWISE_3X3_BLOCK];
+    size_t block;         /* at most QB_DEPTHWISE_3X3_MOST */
+    const uint8_t *order; /* [block]; NULL: as they are */
     bool symmetric; /* no weight may be -128 */
     uint8_t input_offset; /* what the kernel adds to every input: `start` has its products taken off */
 } qb_depthwise_3x3_s8;
@@ -84,11 +85,16 @@ static inline size_t qb_depthwise_first(size_t block, size_t channels)
     return channels < QB_DEPTHWISE_BLOCK ? 0 : channels - QB_DEPTHWISE_BLOCK;
 }
 
-/* First channel of a block of a 3×3 micro-kernel. */
+/* First channel of a block of `size` channels, of at least so many. */
+static inline size_t qb_depthwise_block_first(size_t block, size_t size, size_t channels)
+{
+    const size_t first = block * size, last = channels - size;
+    return first < last ? first : last;
+}
+
 static inline size_t qb_depthwise_3x3_first(size_t block, size_t channels)
 {
-    const size_t first = block * QB_DEPTHWISE_3X3_BLOCK, last = channels - QB_DEPTHWISE_3X3_BLOCK;
-    return first < last ? first : last;
+    return qb_depthwise_block_first(block, QB_DEPTHWISE_3X3_BLOCK, channels);
 }
 
 static inline size_t qb_depthwise_blocks(size_t channels)

@@ -1,7 +1,7 @@
 /* Packing for the micro-kernels of 3×3 depthwise convolution (depthwise.h). */
 #include "depthwise.h"
 
-enum { BLOCK = QB_DEPTHWISE_3X3_BLOCK, TAPS = 9 };
+enum { TAPS = 9 };
 
 bool qb_depthwise_3x3_fits(const qb_depthwise_3x3_s8 *kernel, const qb_linear *op)
 {
@@ -9,27 +9,30 @@ bool qb_depthwise_3x3_fits(const qb_depthwise_3x3_s8 *kernel, const qb_linear *o
     const qb_linear_shape *s = &op->shape;
     const int lowest = kernel->symmetric ? -INT8_MAX : INT8_MIN;
     return s->filter_h == 3 && s->filter_w == 3 && s->dilation_h == 1 && s->dilation_w == 1 && s->stride_w <= 2 &&
-           s->in_c >= BLOCK && op->lowest_weight - op->weight_zero >= lowest &&
+           (size_t)s->in_c >= kernel->block && op->lowest_weight - op->weight_zero >= lowest &&
            op->highest_weight - op->weight_zero <= INT8_MAX;
 }
 
 bool qb_depthwise_3x3_pack(qb_builder *builder, const qb_depthwise_3x3_s8 *kernel, const qb_linear *op,
                            qb_depthwise_row_s8 *row)
 {
-    const size_t channels = (size_t)op->shape.in_c, blocks = (channels + BLOCK - 1) / BLOCK;
+    const size_t channels = (size_t)op->shape.in_c, size = kernel->block,
+                 blocks = (channels + size - 1) / size;
     char *packed = qb_alloc_array(builder, blocks, kernel->block_bytes);
-    int32_t *channel_of = qb_alloc_array(builder, blocks * BLOCK, sizeof *channel_of);
+    int32_t *channel_of = qb_alloc_array(builder, blocks * size, sizeof *channel_of);
     if (packed == NULL || channel_of == NULL) return false;
     for (size_t b = 0; b < blocks; b++) {
-        const size_t first = qb_depthwise_3x3_first(b, channels);
-        int8_t weights[TAPS * BLOCK];
-        for (size_t i = 0; i < TAPS * BLOCK; i++) {
-            const int8_t *from = (const int8_t *)op->weights + i / BLOCK * channels + first + i % BLOCK;
+        const size_t first = qb_depthwise_block_first(b, size, channels);
+        int8_t weights[TAPS * QB_DEPTHWISE_3X3_MOST];
+        for (size_t i = 0; i < TAPS * size; i++) {
+            const int8_t *from = (const int8_t *)op->weights + i / size * channels + first + i % size;
             weights[i] = (int8_t)(*from - op->weight_zero);
         }
         kernel->pack(weights, packed + b * kernel->block_bytes);
-        for (size_t i = 0; i < BLOCK; i++) channel_of[b * BLOCK + i] = (int32_t)(first + kernel->order[i]);
+        for (size_t i = 0; i < size; i++) {
+            channel_of[b * size + i] = (int32_t)(first + (kernel->order == NULL ? i : kernel->order[i]));
+        }
     }
     row->weights = (const int8_t *)packed;
-    return qb_pack_channels(builder, op, channel_of, blocks * BLOCK, kernel->input_offset, 0, &row->by_channel);
+    return qb_pack_channels(builder, op, channel_of, blocks * size, kernel->input_offset, 0, &row->by_channel);
 }

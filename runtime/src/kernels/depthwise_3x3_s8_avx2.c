@@ -131,5 +131,6 @@ const qb_depthwise_3x3_s8 qb_depthwise_3x3_s8_avx2 = {
     .row = run_row,
     .pack = pack,
     .block_bytes = FILTER * PARTS * sizeof(__m256i),
-    .order = {0, 1, 2, 3, 8, 9, 10, 11, 4, 5, 6, 7, 12, 13, 14, 15},
+    .block = BLOCK,
+    .order = (const uint8_t[]){0, 1, 2, 3, 8, 9, 10, 11, 4, 5, 6, 7, 12, 13, 14, 15},
 };

@@ -77,5 +77,5 @@ const qb_depthwise_3x3_s8 qb_depthwise_3x3_s8_dotprod = {
     .row = run_row,
     .pack = pack,
     .block_bytes = FILTER * sizeof(column),
-    .order = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15},
+    .block = BLOCK,
 };

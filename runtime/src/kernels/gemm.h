@@ -34,6 +34,7 @@ typedef struct qb_tile_s8 {
     size_t end_column;
     size_t taps, depth;          /* depth: bytes under each pointer */
     size_t readable;             /* and how many may be read there: more than that where the kernel takes lines */
+    size_t tap_step;             /* padded images: bytes from a tap to the next; else 0 */
     const int8_t *const *inputs; /* [taps][mr], for `pack`; past `rows` the last row stands again */
     const int8_t *weights;       /* packed */
     const int16_t *wide;         /* the columns' from first_column on, where `widen` was called; else NULL */
@@ -46,6 +47,8 @@ typedef struct qb_tile_s8 {
     void *out;                    /* int8, float or int32; the first row's column 0 */
     size_t out_stride;            /* values from row to row */
     void *workspace; /* QB_ALIGNMENT aligned; its size: qb_gemm_s8.expand */
+    const int8_t *ahead; /* weights that are wanted next: `ahead_lines` cache lines of them for each line of a row */
+    size_t ahead_lines;
 } qb_tile_s8;
 
 typedef struct qb_tile_f32 {
@@ -72,8 +75,13 @@ typedef struct qb_gemm_s8 {
     size_t kp;     /* depths of a column that lie side by side in a group, a divisor of kr; 0: all of them */
     size_t expand; /* bytes of workspace for each input value of the tile, taps · (depth rounded up to kr) a row, and
                       QB_GEMM_SLACK */
-    size_t unit;   /* and the values of a row are rounded up to a multiple of this in the workspace; 0: are not */
+    size_t unit;   /* and the values of a row are rounded up to an odd multiple of this in the workspace, so that rows do
+                      not share a set of the cache; 0: are not */
+    size_t block;  /* columns of all tiles before the next ones, where the kernel fetches weights ahead; 0: as many as
+                      fit a part of the second-level cache */
     bool full_range;      /* a weight may be -128 */
+    bool reads_images; /* and the workspace begins with a pointer for each of mr rows, past `rows` the last one again: to
+                          what `pack` left, or to a window in a padded image (gemm_image.h), in which case it is not called */
     bool takes_lines;     /* reads whole vectors where it may, so that few bytes under a pointer cost little */
     uint8_t input_offset; /* what the kernel adds to every input: `start` has its products taken off */
     /* NULL, or: nr columns' packed weights to int16 in the kernel's own form, once for many tiles; behind them is room for

@@ -4,10 +4,12 @@
 
 #include "../isa.h"
 #include "gemm.h"
+#include "gemm_image.h"
 #include "gemm_rows.h"
 #include "interleave.h"
 
 enum { GRANULE = 16, GATHER_BELOW = 16 }; /* int8 values in a vector register */
+enum { QB_CACHE_LINE = 64, BLOCK_BYTES = 16 * 1024 };
 enum { MAX_KR = 16 }; /* the largest kr of any kernel */
 enum { LEAST_WIDENED = 3 }; /* tiles */
 enum { PACKED_BYTES = 128 * 1024, MAX_TILES = 64 }; /* of a block of tiles */
@@ -16,13 +18,15 @@ enum { PACKED_BYTES = 128 * 1024, MAX_TILES = 64 }; /* of a block of tiles */
 typedef struct packed_s8 {
     const qb_gemm_s8 *kernel;
     qb_rows rows;
+    bool padded; /* windows are read in `image` instead */
+    qb_padded image;
     size_t tiles;    /* in a block, whose rows are packed before any of its columns is computed */
     size_t block;    /* columns computed for a block of tiles before the next ones: their weights stay in the cache */
     qb_tile_s8 tile; /* all that does not change from tile to tile */
     const int8_t *padding; /* int8: in_c times the input's zero point */
     int32_t weight_zero;   /* what the packed weights have as their zero point */
     size_t workspace_bytes; /* of a tile */
-    size_t records, pointers, gathered, workspace, sums, quant, row_start, wide, start, factor;
+    size_t records, pointers, gathered, padded_image, workspace, sums, quant, row_start, wide, start, factor;
 } packed_s8;
 
 /* Input values that the micro-kernel multiplies by one column's weights, zeros included. */
@@ -119,6 +123,7 @@ static uint64_t lay_out_scratch(packed_s8 *packed, const qb_linear *op, bool hyb
     packed->records = take(&used, packed->tiles * sizeof(qb_tile_s8));
     packed->pointers = take(&used, packed->rows.pointers_bytes);
     packed->gathered = take(&used, packed->rows.gathered_bytes);
+    packed->padded_image = take(&used, packed->padded ? packed->image.bytes : 0);
     packed->workspace = take(&used, (uint64_t)packed->tiles * packed->workspace_bytes);
     packed->sums =
         take(&used, op->rounds_once ? (uint64_t)kernel->mr * (uint64_t)op->shape.out_c * sizeof(int32_t) : 0);
@@ -136,11 +141,14 @@ static uint64_t lay_out_scratch(packed_s8 *packed, const qb_linear *op, bool hyb
 static bool size_block(qb_builder *builder, const qb_step *step, packed_s8 *packed)
 {
     const qb_gemm_s8 *kernel = packed->kernel;
-    const uint64_t row = qb_round_up(padded_depth(packed), kernel->unit > 0 ? kernel->unit : 1);
-    const uint64_t bytes = qb_round_up(kernel->expand * kernel->mr * row + QB_GEMM_SLACK, QB_ALIGNMENT);
+    const uint64_t depth = padded_depth(packed), unit = kernel->unit;
+    const uint64_t row = packed->padded ? 0 : unit > 0 ? ((depth + unit - 1) / unit | 1) * unit : depth;
+    const uint64_t pointers = kernel->reads_images ? qb_round_up(kernel->mr * sizeof(void *), QB_ALIGNMENT) : 0;
+    const uint64_t bytes = qb_round_up(pointers + kernel->expand * kernel->mr * row + QB_GEMM_SLACK, QB_ALIGNMENT);
     if (bytes > INT32_MAX) return qb_refuse(builder, step, "needs more than 2 GB of scratch memory");
     const size_t all = (qb_linear_pixels(packed->rows.shape) + kernel->mr - 1) / kernel->mr;
-    const size_t fitting = (size_t)(PACKED_BYTES / bytes), most = fitting < MAX_TILES ? fitting : MAX_TILES;
+    const size_t room = kernel->block > 0 ? 2 * PACKED_BYTES : PACKED_BYTES; /* few columns leave more of the cache */
+    const size_t fitting = (size_t)(room / bytes), most = fitting < MAX_TILES ? fitting : MAX_TILES;
     packed->workspace_bytes = (size_t)bytes;
     packed->tiles = most < 1 ? 1 : all < most ? all : most;
     return true;
@@ -194,13 +202,30 @@ static void pack_tile(const gemm_run *run, size_t index, size_t first, size_t ro
     tile->quant = quant;
     tile->row_start = row_start;
     tile->rows_start = packed->weight_zero != 0;
-    qb_rows_fill(&packed->rows, run->image, first, rows, pointers, run->scratch + packed->gathered);
     memset(row_start, 0, mr * sizeof *row_start);
-    if (tile->rows_start) start_rows(tile, mr, packed->weight_zero, row_start);
     for (size_t r = 0; run->samples != NULL && r < rows; r++) {
         quant[r] = tile->bound ? (qb_sample_quant){1.0f, 0} : run->samples[(first + r) / run->sample_pixels];
     }
+    if (packed->padded) {
+        const uint8_t *image = (const uint8_t *)run->scratch + packed->padded_image;
+        qb_padded_point(&packed->image, image, first, rows, mr, tile->workspace);
+        return;
+    }
+    qb_rows_fill(&packed->rows, run->image, first, rows, pointers, run->scratch + packed->gathered);
+    if (tile->rows_start) start_rows(tile, mr, packed->weight_zero, row_start);
     packed->kernel->pack(tile);
+}
+
+/* Each of `count` tiles has its share of the next block's weights fetched while it is computed. */
+static void fetch_ahead(const packed_s8 *packed, size_t column, size_t columns, size_t index, size_t count,
+                        qb_tile_s8 *tile)
+{
+    const size_t next = column + packed->block, depth = (size_t)padded_depth(packed);
+    tile->ahead_lines = 0;
+    if (packed->kernel->block == 0 || next >= columns) return;
+    const size_t lines = (depth + QB_CACHE_LINE - 1) / QB_CACHE_LINE;
+    tile->ahead_lines = (packed->block + count - 1) / count;
+    tile->ahead = packed->tile.weights + next * depth + index * tile->ahead_lines * lines * QB_CACHE_LINE;
 }
 
 /* The columns of a tile. out: its first row's column 0. */
@@ -234,6 +259,7 @@ static void run_tiles(const qb_step *step, const qb_image *image, const qb_sampl
     if (samples != NULL && op->shape.batch == 1) bind_sample(&run, columns);
     qb_tile_s8 *tiles = (qb_tile_s8 *)(void *)((char *)step->scratch + packed->records);
     char *y = step->out[0]->data;
+    if (packed->padded) qb_padded_fill(&packed->image, image, (uint8_t *)step->scratch + packed->padded_image);
     for (size_t first = 0; first < pixels; first += block_rows, y += block_rows * row_bytes) {
         const size_t rows = pixels - first < block_rows ? pixels - first : block_rows;
         const size_t count = (rows + mr - 1) / mr;
@@ -247,6 +273,7 @@ static void run_tiles(const qb_step *step, const qb_image *image, const qb_sampl
             }
             for (size_t i = 0; i < count; i++) {
                 tiles[i].wide = wide;
+                fetch_ahead(packed, column, columns, i, count, &tiles[i]);
                 tiles[i].first_column = column;
                 tiles[i].end_column = columns - column < packed->block ? columns : column + packed->block;
                 run_columns(&run, op, &tiles[i], y + i * mr * row_bytes);
@@ -270,6 +297,29 @@ static void run_hybrid(const qb_step *step)
     run_tiles(step, &image, input.quant, sizeof(float));
 }
 
+/* Columns computed for a block of tiles before the next ones. */
+static size_t choose_block(const packed_s8 *packed)
+{
+    const size_t least = packed->kernel->block, depth = (size_t)padded_depth(packed);
+    if (least == 0) return qb_gemm_block(depth, packed->kernel->nr);
+    const size_t fitting = BLOCK_BYTES / depth / least * least; /* few depths: not to start a tile for each column */
+    return fitting > least ? fitting : least;
+}
+
+/* Windows are read in a padded image: a filter row counts as one tap. Not single pixels in steps, or in whole units,
+ * which are packed as fast. */
+static void plan_image(packed_s8 *packed, const qb_linear_shape *s)
+{
+    const bool window = s->filter_h * s->filter_w > 1 && s->dilation_w == 1;
+    const bool ragged = packed->rows.kind == QB_ROWS_DIRECT && packed->rows.depth % packed->kernel->unit != 0;
+    packed->padded = window || ragged;
+    if (!packed->padded) return;
+    packed->image = qb_padded_plan(s);
+    packed->rows.taps = (size_t)s->filter_h;
+    packed->rows.depth = (size_t)s->filter_w * (size_t)s->in_c;
+    packed->rows.pointers_bytes = packed->rows.gathered_bytes = 0;
+}
+
 bool qb_gemm_s8_prepare(qb_builder *builder, qb_step *step, qb_linear *op)
 {
     const qb_gemm_s8 *kernel = qb_builder_isa(builder)->gemm_s8;
@@ -286,7 +336,8 @@ bool qb_gemm_s8_prepare(qb_builder *builder, qb_step *step, qb_linear *op)
     packed->padding = padding;
     packed->weight_zero = op->weight_zero + moved;
     packed->rows = qb_rows_plan(&op->shape, sizeof(int8_t), kernel->mr, GRANULE, GATHER_BELOW, kernel->takes_lines);
-    packed->block = qb_gemm_block(padded_depth(packed), kernel->nr);
+    if (kernel->reads_images && packed->weight_zero == 0) plan_image(packed, &op->shape);
+    packed->block = choose_block(packed);
     if (!size_block(builder, step, packed)) return false;
     if (widens(packed)) packed->block = kernel->nr;
     if (!qb_reserve_scratch(builder, step, lay_out_scratch(packed, op, hybrid))) return false;
@@ -295,6 +346,7 @@ bool qb_gemm_s8_prepare(qb_builder *builder, qb_step *step, qb_linear *op)
     packed->tile.taps = packed->rows.taps;
     packed->tile.depth = packed->rows.depth;
     packed->tile.readable = packed->rows.readable;
+    packed->tile.tap_step = packed->padded ? packed->image.tap_step : 0;
     packed->tile.weights = weights;
     packed->tile.tail = hybrid ? QB_TAIL_F32 : op->rounds_once ? QB_TAIL_S32 : QB_TAIL_S8;
     packed->tile.out_stride = (size_t)op->shape.out_c;

@@ -7,24 +7,29 @@
  */
 #include "gemm_finish_avx512.h"
 
-enum { MR = 14, NR = QB_FINISH_COLUMNS, KR = 4, CHUNK = 64 };
+enum { MR = 14, NR = QB_FINISH_PANEL, KR = 4, CHUNK = 64, POINTERS = 128 /* bytes */ };
 
-/* One row's taps, each padded to a multiple of KR with bytes that meet zero weights. */
-static void copy_row(const qb_tile_s8 *tile, size_t row, uint8_t *to)
+/* Bytes from a row to the next in the workspace. */
+static inline size_t line_of(const qb_tile_s8 *tile)
+{
+    return (tile->taps * qb_round_up(tile->depth, KR) + CHUNK - 1) / CHUNK * CHUNK | CHUNK;
+}
+
+/* One row's taps, each padded to a multiple of KR with bytes that meet zero weights. What is stored behind a tap the
+ * next one's bytes replace, or the next row's. */
+static inline void copy_row(const qb_tile_s8 *tile, size_t row, uint8_t *to)
 {
     const __m512i shift = _mm512_set1_epi8(INT8_MIN);
-    size_t at = 0;
+    const size_t whole = tile->depth / CHUNK * CHUNK, rest = qb_round_up(tile->depth - whole, KR);
+    const __mmask64 some = (UINT64_C(1) << (tile->depth - whole)) - 1;
     for (size_t t = 0; t < tile->taps; t++) {
         const int8_t *from = tile->inputs[t * MR + row];
-        for (size_t k = 0; k < tile->depth;) {
-            const size_t left = tile->depth - k, room = CHUNK - at % CHUNK, n = left < room ? left : room;
-            const __mmask64 some = ~UINT64_C(0) >> (CHUNK - n);
-            const __m512i bytes = _mm512_xor_si512(_mm512_maskz_loadu_epi8(some, from + k), shift);
-            _mm512_mask_storeu_epi8(to + at / CHUNK * MR * CHUNK + at % CHUNK, some, bytes);
-            k += n;
-            at += n;
+        for (size_t k = 0; k < whole; k += CHUNK, to += CHUNK) {
+            _mm512_storeu_si512(to, _mm512_xor_si512(_mm512_loadu_si512(from + k), shift));
         }
-        at = qb_round_up(at, KR);
+        if (rest == 0) continue;
+        _mm512_storeu_si512(to, _mm512_xor_si512(_mm512_maskz_loadu_epi8(some, from + whole), shift));
+        to += rest;
     }
 }
 
@@ -36,27 +41,41 @@ static inline __attribute__((always_inline)) void multiply(const qb_tile_s8 *til
     const int8_t *weights = tile->weights + column * groups * KR;
     const size_t next_panel = panels == 2 ? groups * NR * KR : 0;
     const int32_t *start = tile->channels.start + column;
-    const uint8_t *x = tile->workspace;
+    const uint8_t *x[MR];
+    memcpy(x, tile->workspace, sizeof x);
     __m512i low[MR], high[MR], sums[MR * 2];
+    const __m512i low_start = _mm512_load_si512(start);
+    const __m512i high_start = panels == 2 ? _mm512_load_si512(start + NR) : low_start;
 #pragma unroll
     for (size_t r = 0; r < rows; r++) {
-        const __m512i row_start = _mm512_set1_epi32(tile->row_start[r]);
-        low[r] = _mm512_add_epi32(row_start, _mm512_load_si512(start));
-        if (panels == 2) high[r] = _mm512_add_epi32(row_start, _mm512_load_si512(start + NR));
+        low[r] = low_start;
+        high[r] = high_start;
     }
-    for (size_t group = 0; group < groups; x += MR * CHUNK) {
-        const size_t end = groups - group < CHUNK / KR ? groups : group + CHUNK / KR;
-        const uint8_t *values = x;
-        for (; group < end; group++, values += KR, weights += NR * KR) {
-            const __m512i low_weights = _mm512_load_si512(weights);
-            const __m512i high_weights = _mm512_load_si512(weights + next_panel);
+    if (tile->rows_start) {
 #pragma unroll
-            for (size_t r = 0; r < rows; r++) {
-                int32_t four;
-                memcpy(&four, values + r * CHUNK, sizeof four);
-                const __m512i value = _mm512_set1_epi32(four);
-                low[r] = _mm512_dpbusd_epi32(low[r], value, low_weights);
-                if (panels == 2) high[r] = _mm512_dpbusd_epi32(high[r], value, high_weights);
+        for (size_t r = 0; r < rows; r++) {
+            const __m512i row_start = _mm512_set1_epi32(tile->row_start[r]);
+            low[r] = _mm512_add_epi32(row_start, low[r]);
+            if (panels == 2) high[r] = _mm512_add_epi32(row_start, high[r]);
+        }
+    }
+    const int8_t *ahead = tile->ahead;
+    const size_t tap = tile->tap_step > 0 ? groups / tile->taps : groups; /* packed taps follow each other */
+    for (size_t done = 0, at = 0; done < groups; done += tap, at += tile->tap_step) {
+        for (size_t group = 0; group < tap;) {
+            const size_t end = tap - group < CHUNK / KR ? tap : group + CHUNK / KR;
+            for (size_t i = 0; i < tile->ahead_lines; i++, ahead += CHUNK) _mm_prefetch(ahead, _MM_HINT_T1);
+            for (; group < end; group++, weights += NR * KR) {
+                const __m512i low_weights = _mm512_load_si512(weights);
+                const __m512i high_weights = _mm512_load_si512(weights + next_panel);
+#pragma unroll
+                for (size_t r = 0; r < rows; r++) {
+                    int32_t four;
+                    memcpy(&four, x[r] + at + group * KR, sizeof four);
+                    const __m512i value = _mm512_set1_epi32(four);
+                    low[r] = _mm512_dpbusd_epi32(low[r], value, low_weights);
+                    if (panels == 2) high[r] = _mm512_dpbusd_epi32(high[r], value, high_weights);
+                }
             }
         }
     }
@@ -65,7 +84,7 @@ static inline __attribute__((always_inline)) void multiply(const qb_tile_s8 *til
         sums[r * 2] = low[r];
         if (panels == 2) sums[r * 2 + 1] = high[r];
     }
-    for (size_t p = 0; p < panels; p++) qb_finish_avx512(tile, column + p * NR, sums + p, 2);
+    qb_finish_avx512(tile, column, sums);
 }
 
 static inline __attribute__((always_inline)) void multiply_rows(const qb_tile_s8 *tile, const size_t rows)
@@ -78,20 +97,19 @@ static inline __attribute__((always_inline)) void multiply_rows(const qb_tile_s8
 
 static void pack_tile(const qb_tile_s8 *tile)
 {
-    for (size_t r = 0; r < tile->rows; r++) copy_row(tile, r, (uint8_t *)tile->workspace + r * CHUNK);
+    const size_t line = line_of(tile);
+    uint8_t **pointers = tile->workspace, *row = (uint8_t *)tile->workspace + POINTERS;
+    for (size_t r = 0; r < MR; r++) pointers[r] = r < tile->rows ? row + r * line : pointers[r - 1];
+    for (size_t r = 0; r < tile->rows; r++) copy_row(tile, r, pointers[r]);
 }
 
 static void run_tile(const qb_tile_s8 *tile)
 {
-    switch ((tile->rows + 1) / 2) { /* an odd tile computes a row too many and does not store it */
-    case 1: multiply_rows(tile, 2); break;
-    case 2: multiply_rows(tile, 4); break;
-    case 3: multiply_rows(tile, 6); break;
-    case 4: multiply_rows(tile, 8); break;
-    case 5: multiply_rows(tile, 10); break;
-    case 6: multiply_rows(tile, 12); break;
-    default: multiply_rows(tile, MR); break;
-    }
+    /* rows too many are computed and not stored */
+    if (tile->rows <= 2) multiply_rows(tile, 2);
+    else if (tile->rows <= 8) multiply_rows(tile, 8);
+    else if (tile->rows <= 10) multiply_rows(tile, 10);
+    else multiply_rows(tile, MR);
 }
 
 const qb_gemm_s8 qb_gemm_s8_avx512vnni = {
@@ -101,6 +119,8 @@ const qb_gemm_s8 qb_gemm_s8_avx512vnni = {
     .kr = KR,
     .expand = sizeof(uint8_t),
     .unit = CHUNK,
+    .block = QB_FINISH_COLUMNS,
+    .reads_images = true,
     .input_offset = 128,
     .full_range = true,
     .pack = pack_tile,
