@@ -4,9 +4,9 @@
  *     out[r][n] = tail(bias[n] + Σ over taps t, depth k of inputs[t][r][k] · w[n][t][k])
  *
  * A row is an output pixel, a column an output channel. A micro-kernel computes one tile: at most `mr` rows,
- * any range of columns. An int8 tile's rows are packed first, once for all columns. Input rows come as pointers, one for each filter tap and row, so that a convolution
- * reads its image in place (indirect convolution, Dukhan 2019); taps outside the image point at a row of zero
- * points.
+ * any range of columns. An int8 tile's rows are packed first, once for all columns. Input rows come as pointers,
+ * one for each filter tap and row, so that a convolution reads its image in place (indirect convolution, Dukhan
+ * 2019); taps outside the image point at a row of zero points.
  *
  * Packed weights: [columns / nr rounded up][tap][depth / kr rounded up][nr][kr], zero where there is no
  * weight; where a kernel has kp < kr, a group of [nr][kr] is [nr / 4][kr / kp][4][kp] instead. Arrays by column

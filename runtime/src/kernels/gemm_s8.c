@@ -1,16 +1,14 @@
-/* CONV_2D and FULLY_CONNECTED on int8 micro-kernels, int8 and hybrid arithmetic: packing at load, tiles at
- * run. */
+/* CONV_2D and FULLY_CONNECTED on int8 micro-kernels, int8 and hybrid arithmetic: planned at load, tiles at run. */
 #include <string.h>
 
 #include "../isa.h"
 #include "gemm.h"
 #include "gemm_image.h"
 #include "gemm_rows.h"
-#include "interleave.h"
+#include "gemm_weights.h"
 
 enum { GRANULE = 16, GATHER_BELOW = 16 }; /* int8 values in a vector register */
 enum { QB_CACHE_LINE = 64, BLOCK_BYTES = 16 * 1024 };
-enum { MAX_KR = 16 }; /* the largest kr of any kernel */
 enum { LEAST_WIDENED = 3 }; /* tiles */
 enum { PACKED_BYTES = 128 * 1024, MAX_TILES = 64 }; /* of a block of tiles */
 
@@ -33,62 +31,6 @@ typedef struct packed_s8 {
 static uint64_t padded_depth(const packed_s8 *packed)
 {
     return (uint64_t)packed->rows.taps * qb_round_up(packed->rows.depth, packed->kernel->kr);
-}
-
-/* Where the depths of a column lie in its group. offsets: [kr]. */
-static void place_depths(const qb_gemm_s8 *kernel, size_t column, size_t *offsets)
-{
-    const size_t kr = kernel->kr, kp = kernel->kp > 0 ? kernel->kp : kr, n = column % kernel->nr;
-    for (size_t k = 0; k < kr; k++) {
-        offsets[k] = n / 4 * 4 * kr + (k / kp * 4 + n % 4) * kp + k % kp;
-    }
-}
-
-/* One tap of one column, group by group. */
-static void pack_depths(const qb_gemm_s8 *kernel, size_t column, const int8_t *from, size_t used, int moved, int8_t *group)
-{
-    const size_t kr = kernel->kr;
-    size_t offsets[MAX_KR];
-    place_depths(kernel, column, offsets);
-    for (size_t k = 0; k < used; k += kr, group += kernel->nr * kr) {
-        const size_t count = used - k < kr ? used - k : kr;
-        for (size_t i = 0; i < count; i++) group[offsets[i]] = (int8_t)(from[k + i] + moved);
-    }
-}
-
-/* What packs whole groups that have a column's depths side by side; NULL for others. */
-static void (*interleave_of(const qb_gemm_s8 *kernel))(const qb_columns *columns, size_t count)
-{
-    if (kernel->kp != 0) return NULL;
-    return kernel->kr == 2 ? qb_interleave_16 : kernel->kr == 4 ? qb_interleave_32 : NULL;
-}
-
-/* OHWI to the layout of gemm.h, the zero point moved to packed->weight_zero. */
-static int8_t *pack_weights(qb_builder *builder, const packed_s8 *packed, const qb_linear *op)
-{
-    const qb_gemm_s8 *kernel = packed->kernel;
-    const size_t nr = kernel->nr, kr = kernel->kr, columns = (size_t)op->shape.out_c, line = qb_linear_depth(&op->shape);
-    const size_t taps = packed->rows.taps, depth = (size_t)(padded_depth(packed) / taps);
-    const size_t used = line / taps; /* the rest of the depth stays zero */
-    int8_t *weights =
-        qb_alloc_array(builder, qb_round_up(columns, nr) * padded_depth(packed), sizeof *weights);
-    if (weights == NULL) return NULL;
-    const int moved = packed->weight_zero - op->weight_zero;
-    void (*const interleave)(const qb_columns *, size_t) = moved == 0 ? interleave_of(kernel) : NULL;
-    const size_t whole = interleave != NULL ? used / kr * kr : 0;
-    for (size_t first = 0; first < columns; first += nr) {
-        const size_t count = columns - first < nr ? columns - first : nr;
-        const int8_t *from = (const int8_t *)op->weights + first * line;
-        int8_t *to = weights + first * depth * taps;
-        for (size_t t = 0; t < taps; t++, from += used, to += depth * nr) {
-            const qb_columns panel = {.from = from, .stride = line, .columns = count, .nr = nr, .to = to};
-            if (whole > 0) interleave(&panel, whole / kr);
-            for (size_t n = 0; whole < used && n < count; n++) {
-                pack_depths(kernel, n, from + n * line + whole, used - whole, moved, to + whole * nr);
-            }
-        }
-    }
-    return weights;
 }
 
 static bool pack_columns(qb_builder *builder, packed_s8 *packed, const qb_linear *op)
@@ -341,7 +283,7 @@ bool qb_gemm_s8_prepare(qb_builder *builder, qb_step *step, qb_linear *op)
     if (!size_block(builder, step, packed)) return false;
     if (widens(packed)) packed->block = kernel->nr;
     if (!qb_reserve_scratch(builder, step, lay_out_scratch(packed, op, hybrid))) return false;
-    const int8_t *weights = pack_weights(builder, packed, op);
+    const int8_t *weights = qb_gemm_s8_weights(builder, kernel, op, &packed->rows, moved);
     if (weights == NULL || !pack_columns(builder, packed, op)) return false;
     packed->tile.taps = packed->rows.taps;
     packed->tile.depth = packed->rows.depth;
