@@ -179,7 +179,7 @@ def test_three_scenarios_have_three_answers(tmp_path, monkeypatch, capsys):
     times = {c["variant"]: c["cost"]["value"] for c in accurate["candidates"]}
     fast = answer("--budget-ms", f"{times['int8']:.9f}", "--max-mb", "0.246")
     fixed = answer("--fixed-point")
-    assert accurate["chosen"] in ("f32", "int8-weights"), "int8 and qat have one sample of 654 less right"
+    assert accurate["chosen"] not in ("int8", "qat"), "they have one sample of 654 less right"
     assert (fast["chosen"], fixed["chosen"]) == ("int8", "qat")
     assert {c["trial"]["run_id"] for found in (fast, fixed) for c in found["candidates"]} == {1}
 
