@@ -39,7 +39,7 @@ SMALLER = ("prune_weights(fraction=0.5)", "prune_channels(fraction=0.3)", "decom
 RELU6 = 6.0
 EQUALIZED = "equalize observe(method=mse) correct_bias"
 SHORT = ["--epochs", "2"]
-LONGER = ["--rate", "3e-4", "--epochs", "4"]
+LONGER = ["--epochs", "8"]
 TUNING = ["--labels", "--distill", "--rate", "1e-3", "--epochs", "12"]
 ROOM = 1.2  # what training samples may exceed the calibration's largest value by
 

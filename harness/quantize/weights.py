@@ -10,7 +10,7 @@ CHANNEL_AXIS = {"Conv2D": 0, "DepthwiseConv2D": 3, "FullyConnected": 0, "Transpo
 """Ops with weights → the dimension of the weights that is the output channel."""
 
 LIMIT = 127  # -128 is not used, so that negating a weight never overflows
-BIAS_LIMIT = 2.0**30  # of the int32 biases
+BIAS_LIMIT = 2.0**28  # of the int32 biases: the fast kernels round sums of up to 2^30 (qb_linear_has_headroom)
 
 
 def channel_scales(weights: np.ndarray, axis: int | None) -> np.ndarray:
@@ -43,7 +43,7 @@ def quantize_tensor(weights: np.ndarray) -> tuple[np.ndarray, Quantization]:
 
 
 def safe_scales(scales: np.ndarray, bias: np.ndarray | None, input_scale: float) -> np.ndarray:
-    """Scales enlarged where needed, so that bias / (input_scale · scale) fits an int32.
+    """Scales enlarged where needed, so that bias / (input_scale · scale) stays under BIAS_LIMIT.
 
     Touches only channels whose weights are all but zero: dead channels that batch-norm folding leaves behind.
     """
