@@ -10,7 +10,7 @@ CHANNEL_AXIS = {"Conv2D": 0, "DepthwiseConv2D": 3, "FullyConnected": 0, "Transpo
 """Ops with weights → the dimension of the weights that is the output channel."""
 
 LIMIT = 127  # -128 is not used, so that negating a weight never overflows
-BIAS_LIMIT = 2.0**28  # of the int32 biases: the fast kernels round sums of up to 2^30 (qb_linear_has_headroom)
+BIAS_LIMIT = 2.0**28  # of the int32 biases: sums of up to 2^30 suit the fast kernels (qb_linear_has_headroom)
 
 
 def channel_scales(weights: np.ndarray, axis: int | None) -> np.ndarray:

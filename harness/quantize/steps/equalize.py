@@ -29,7 +29,7 @@ from harness.graph import Graph
 from harness.quantize.draft import Draft
 from harness.quantize.pairs import Pair, pairs, read_per_channel, scale_reader, scale_writer, written
 
-LARGEST = 1024.0  # a factor beyond this only moves rounding errors about
+LARGEST = 1024.0  # a product of factors beyond this only blows up channels that are all but dead
 MAX_ROUNDS = 20
 SETTLED = 1e-3  # of the logarithm of a factor
 RELU6 = 6.0
@@ -46,11 +46,17 @@ def run(draft: Draft, headroom: float = 0.2) -> Draft:
     found = pairs(graph)
     seen = draft.learned.channels(draft.graph, [pair.tensor for pair in found])
     magnitudes = {pair.tensor: seen[pair.tensor].magnitude for pair in found}
+    products = {name: np.ones(len(magnitude)) for name, magnitude in magnitudes.items()}
     for _ in range(MAX_ROUNDS):
         moved = 0.0
         for pair in found:
-            factors = _factors(graph, pair, magnitudes[pair.tensor], draft.choices.one_scale, headroom)
+            product = products[pair.tensor]
+            factors = _factors(graph, pair, magnitudes[pair.tensor], draft.choices.one_scale)
+            factors = np.clip(factors * product, 1 / LARGEST, LARGEST) / product
+            if pair.limit == RELU6:
+                factors = _below_six(factors, magnitudes[pair.tensor], headroom)
             _apply(graph, pair, factors)
+            products[pair.tensor] = product * factors
             magnitudes[pair.tensor] = magnitudes[pair.tensor] / factors
             moved = max(moved, float(np.abs(np.log(factors)).max()))
         if moved < SETTLED:
@@ -58,23 +64,20 @@ def run(draft: Draft, headroom: float = 0.2) -> Draft:
     return replace(draft, graph=graph)
 
 
-def _factors(graph: Graph, pair: Pair, seen: np.ndarray, one_scale: bool, headroom: float) -> np.ndarray:
+def _factors(graph: Graph, pair: Pair, seen: np.ndarray, one_scale: bool) -> np.ndarray:
     """s of every channel, float64; 1 for channels that nothing writes or reads."""
     if one_scale:
         wanted_from, read = written(graph, pair.writer), np.zeros(len(seen))
         for reader in pair.readers:
             read = np.maximum(read, read_per_channel(graph, reader, len(seen), relative=False))
-        factors = _ratio(np.sqrt, wanted_from, read)
-    else:
-        read = np.zeros(len(seen))
-        for reader in pair.readers:
-            if reader.op != "DepthwiseConv2D":
-                read = np.maximum(read, read_per_channel(graph, reader, len(seen), relative=True))
-        alone = all(reader.op == "DepthwiseConv2D" for reader in pair.readers)
-        factors = _ratio(np.asarray, seen, np.ones(len(seen))) if alone else _ratio(np.sqrt, seen, read)
-        factors = factors * _keeping_the_range(seen, factors)
-    factors = np.clip(factors, 1 / LARGEST, LARGEST)
-    return _below_six(factors, seen, headroom) if pair.limit == RELU6 else factors
+        return _ratio(np.sqrt, wanted_from, read)
+    read = np.zeros(len(seen))
+    for reader in pair.readers:
+        if reader.op != "DepthwiseConv2D":
+            read = np.maximum(read, read_per_channel(graph, reader, len(seen), relative=True))
+    alone = all(reader.op == "DepthwiseConv2D" for reader in pair.readers)
+    factors = _ratio(np.asarray, seen, np.ones(len(seen))) if alone else _ratio(np.sqrt, seen, read)
+    return factors * _keeping_the_range(seen, factors)
 
 
 def _ratio(root, above: np.ndarray, below: np.ndarray) -> np.ndarray:
