@@ -39,7 +39,7 @@ class Settings:
     min_ms: int
 
 
-FULL = Settings(8, 20, 1000)
+FULL = Settings(6, 10, 500)
 QUICK = Settings(2, 3, 100)
 
 
@@ -132,7 +132,7 @@ def environment() -> dict:
 def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.peers", description=__doc__.splitlines()[0])
     parser.add_argument(
-        "--quick", action="store_true", help="2 short rounds instead of 8: a rehearsal, shown and not kept"
+        "--quick", action="store_true", help="2 short rounds instead of 6: a rehearsal, shown and not kept"
     )
     parser.add_argument(
         "--fresh", action="store_true", help="forget what a run that was cut off has measured"
