@@ -24,6 +24,7 @@ from pathlib import Path
 HEADER = struct.Struct("<6I")  # command, two arguments, length, checksum, complement of the command
 PACKET = struct.Struct("<BI")  # of shell protocol 2: id, length
 SYNC = struct.Struct("<4sI")
+TOKEN, PUBLIC_KEY = 1, 3  # kinds of AUTH
 VERSION, MAX_DATA = 0x01000000, 64 * 1024
 STDIN, STDOUT, STDERR, EXIT, CLOSE_STDIN = range(5)
 TMP = "/data/local/tmp"
@@ -206,7 +207,8 @@ class Connection:
             if not behaviour.answers:
                 return
             if not behaviour.authorized:
-                self._send(b"AUTH", 1, 0, os.urandom(20))
+                if (command, first) != (b"AUTH", PUBLIC_KEY):  # which a phone shows to its user, and waits
+                    self._send(b"AUTH", TOKEN, 0, os.urandom(20))
                 return
             banner = (
                 f"device::ro.product.name=rig;ro.product.model=Rig;features={','.join(behaviour.features)}"
