@@ -44,9 +44,7 @@ class Weighted(nn.Module):
         self.bias = self.bias_size = None
         if bias is not None:
             size = size.reshape(-1)
-            share = (
-                np.abs(bias) @ size / (size @ size)
-            )  # weighed by size², so that dead channels do not count
+            share = np.abs(bias) @ size / (size @ size)  # by size²: dead channels do not count
             self.bias, self.bias_size = _relative(bias, size * _not_zero(share))
         self.norm = None if norm is None else _Norm(norm)
         mask = torch.from_numpy(weights != 0)

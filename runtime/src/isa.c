@@ -41,7 +41,7 @@ static void overlay(struct qb_isa *chosen, const struct qb_isa *over)
 {
     chosen->name = over->name;
     chosen->needs |= over->needs;
-    if (over->gemm_s8 != NULL) chosen->gemm_s8 = over->gemm_s8;
+    if (over->gemm_s8 != NULL) chosen->gemm_s8 = over->gemm_s8, chosen->winograd = over->winograd;
     if (over->gemm_f32 != NULL) chosen->gemm_f32 = over->gemm_f32;
     if (over->depthwise_s8 != NULL) chosen->depthwise_s8 = over->depthwise_s8;
     if (over->depthwise_f32 != NULL) chosen->depthwise_f32 = over->depthwise_f32;
@@ -49,7 +49,6 @@ static void overlay(struct qb_isa *chosen, const struct qb_isa *over)
     if (over->loops != NULL) chosen->loops = over->loops;
     if (over->prepare_gemm_f16 != NULL) chosen->prepare_gemm_f16 = over->prepare_gemm_f16;
     if (over->depthwise_3x3_s8 != NULL) chosen->depthwise_3x3_s8 = over->depthwise_3x3_s8;
-    if (over->winograd != NULL || over->direct) chosen->winograd = over->winograd;
 }
 
 const char *qb_isa_choose(const char *forced, struct qb_isa *chosen)

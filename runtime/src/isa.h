@@ -32,12 +32,11 @@ struct qb_isa {
     const char *name;
     uint32_t needs; /* QB_CPU_… flags that must all be there */
     const struct qb_gemm_s8 *gemm_s8;
+    const struct qb_winograd *winograd; /* faster than this gemm_s8 where it fits, and replaced with it */
     const struct qb_gemm_f32 *gemm_f32;
     const struct qb_depthwise_s8 *depthwise_s8;
     const struct qb_depthwise_f32 *depthwise_f32;
     const struct qb_depthwise_3x3_s8 *depthwise_3x3_s8;
-    const struct qb_winograd *winograd;
-    bool direct; /* gemm_s8 is faster than the winograd of the lines above, which is left out */
     const struct qb_loops *loops;
     qb_prepare_gemm_fn prepare_gemm_f16; /* float16 arithmetic; without, f16 layers run the float32 kernels */
     qb_crc32_fn crc32;

@@ -11,5 +11,4 @@ const struct qb_isa qb_isa_avx512vnni = {
     .needs = QB_CPU_AVX2 | QB_CPU_FMA | QB_CPU_AVX512 | QB_CPU_AVX512VNNI,
     .gemm_s8 = &qb_gemm_s8_avx512vnni,
     .depthwise_3x3_s8 = &qb_depthwise_3x3_s8_avx512vnni,
-    .direct = true,
 };
