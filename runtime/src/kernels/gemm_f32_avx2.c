@@ -1,62 +1,80 @@
-/* float32 GEMM on AVX2 and FMA: tiles of 6 × 16. Each sum is one chain of fused multiply-adds in the order of
- * the depth, so the bits are those of the reference. */
+/* float32 GEMM on AVX2 and FMA: tiles of 6 × 16, and of 3 × 24 where so many columns are left. Each sum is one chain of
+ * fused multiply-adds in the order of the depth, so the bits are those of the reference. */
 #include <immintrin.h>
 #include <string.h>
 
 #include "gemm.h"
 #include "tail_avx2.h"
 
-enum { MR = 6, NR = 16 };
+enum { MR = 6, NR = 16, VECTOR = 8, MOST = 3 }; /* columns of a register; registers of a row at most */
 
-/* The tail of `width` columns; sums is [rows][2]. */
-static void finish(const qb_tile_f32 *tile, size_t column, size_t width, const __m256 *sums)
+/* Rows of fewer columns than the sums have. `from` is as the rows are, but `step` values apart. */
+static __attribute__((noinline)) void copy_rows(const qb_tile_f32 *tile, size_t first, size_t column, const float *from,
+                                                size_t step)
 {
-    float *out = tile->out + column;
-    for (size_t r = 0; r < tile->rows; r++, sums += 2, out += tile->out_stride) {
-        __m256 clamped[2];
-        clamped[0] = qb_clamp_avx2(sums[0], tile->range);
-        clamped[1] = qb_clamp_avx2(sums[1], tile->range);
-        memcpy(out, clamped, width * sizeof *out);
+    float *out = tile->out + first * tile->out_stride + column;
+    for (size_t r = first; r < tile->rows; r++, out += tile->out_stride, from += step) {
+        memcpy(out, from, (tile->end_column - column) * sizeof *out);
     }
 }
 
-/* `rows` is a constant wherever this is inlined: the loops over it unroll and the sums stay in registers. */
-static inline __attribute__((always_inline)) void multiply(const qb_tile_f32 *tile, const size_t rows)
+/* A tile from row `first` and `column` on. `rows` and `vectors` are constants wherever this is inlined: the loops over
+ * them unroll and the sums stay in registers. */
+static inline __attribute__((always_inline)) void multiply(const qb_tile_f32 *tile, size_t first, size_t column,
+                                                           const size_t rows, const size_t vectors)
 {
-    const float *weights = tile->weights + tile->first_column * tile->taps * tile->depth;
-    const char *ahead = tile->ahead;
-    for (size_t column = tile->first_column; column < tile->end_column; column += NR) {
-        const float *start = tile->bias + column;
-        __m256 low[MR], high[MR], sums[MR * 2];
-        for (size_t r = 0; r < rows; r++) low[r] = _mm256_load_ps(start), high[r] = _mm256_load_ps(start + 8);
-        for (size_t t = 0; t < tile->taps; t++) {
-            const float *const *x = tile->inputs + t * MR;
-            for (size_t k = 0; k < tile->depth; k++, weights += NR, ahead += tile->ahead_step) {
-                _mm_prefetch(ahead, _MM_HINT_T0);
-                const __m256 low_weights = _mm256_load_ps(weights),
-                             high_weights = _mm256_load_ps(weights + 8);
-                for (size_t r = 0; r < rows; r++) {
-                    const __m256 value = _mm256_broadcast_ss(x[r] + k);
-                    low[r] = _mm256_fmadd_ps(value, low_weights, low[r]);
-                    high[r] = _mm256_fmadd_ps(value, high_weights, high[r]);
-                }
+    const size_t panel = tile->taps * tile->depth * NR;
+    const float *weights = tile->weights + column / NR * panel;
+    const char *ahead = qb_ahead(tile, column, NR);
+    __m256 sums[MR][MOST];
+#pragma unroll
+    for (size_t r = 0; r < rows; r++) {
+#pragma unroll
+        for (size_t v = 0; v < vectors; v++) sums[r][v] = _mm256_load_ps(tile->bias + column + v * VECTOR);
+    }
+    for (size_t t = 0; t < tile->taps; t++) {
+        const float *const *x = tile->inputs + t * MR + first;
+        for (size_t k = 0; k < tile->depth; k++, weights += NR, ahead += tile->ahead_step) {
+            _mm_prefetch(ahead, _MM_HINT_T0);
+            __m256 w[MOST];
+#pragma unroll
+            for (size_t v = 0; v < vectors; v++) w[v] = _mm256_load_ps(weights + v / 2 * panel + v % 2 * VECTOR);
+#pragma unroll
+            for (size_t r = 0; r < rows; r++) {
+                const __m256 value = _mm256_broadcast_ss(x[r] + k);
+#pragma unroll
+                for (size_t v = 0; v < vectors; v++) sums[r][v] = _mm256_fmadd_ps(value, w[v], sums[r][v]);
             }
         }
-        for (size_t r = 0; r < rows; r++) sums[r * 2] = low[r], sums[r * 2 + 1] = high[r];
-        const size_t left = tile->end_column - column;
-        finish(tile, column, left < NR ? left : NR, sums);
     }
+    _Alignas(32) float buffer[MR * NR];
+    const bool whole = tile->end_column - column >= vectors * VECTOR;
+    const size_t step = whole ? tile->out_stride : vectors * VECTOR, stored = whole ? tile->rows - first : rows;
+    float *to = whole ? tile->out + first * step + column : buffer;
+    const qb_range_f32 range = tile->range;
+#pragma unroll
+    for (size_t r = 0; r < rows; r++, to += step) {
+#pragma unroll
+        for (size_t v = 0; v < vectors; v++) {
+            if (r < stored) _mm256_storeu_ps(to + v * VECTOR, qb_clamp_avx2(sums[r][v], range));
+        }
+    }
+    if (!whole) copy_rows(tile, first, column, buffer, step);
 }
 
 static void run_tile(const qb_tile_f32 *tile)
 {
-    switch (tile->rows) {
-    case 1: multiply(tile, 1); break;
-    case 2: multiply(tile, 2); break;
-    case 3: multiply(tile, 3); break;
-    case 4: multiply(tile, 4); break;
-    case 5: multiply(tile, 5); break;
-    default: multiply(tile, MR); break;
+    for (size_t column = tile->first_column; column < tile->end_column; column += NR) {
+        const size_t left = tile->end_column - column;
+        if (left > NR && left <= MOST * VECTOR) {
+            for (size_t first = 0; first < tile->rows; first += MR / 2) multiply(tile, first, column, MR / 2, MOST);
+            return;
+        }
+        switch (tile->rows) {
+        case 5: multiply(tile, 0, column, 5, 2); break;
+        case MR: multiply(tile, 0, column, MR, 2); break;
+        default: multiply(tile, 0, column, 4, 2); break;
+        }
     }
 }
 
