@@ -17,14 +17,13 @@ static inline __attribute__((always_inline)) void qb_finish_s8_avx512(const qb_t
     const qb_requant_avx512 low = qb_requant_load_avx512(q, column, from_zero),
                             high = qb_requant_load_avx512(q, second, from_zero);
     const qb_ends_avx512 ends = qb_ends_load_avx512(q);
-    const __m512i in_order = _mm512_setr_epi32(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15);
     int8_t *out = (int8_t *)tile->out + column;
     for (size_t r = 0; r < tile->rows; r += 2, sums += 4, out += 2 * tile->out_stride) {
         __m512i values[4];
         for (size_t i = 0; i < 4; i++) values[i] = qb_multiply_avx512(sums[i], i % 2 == 0 ? &low : &high, from_zero);
         const __m512i words = qb_words_avx512(values[0], values[1], &ends),
                       next = qb_words_avx512(values[2], values[3], &ends);
-        const __m512i bytes = _mm512_permutexvar_epi32(in_order, qb_bytes_avx512(words, next, &ends));
+        const __m512i bytes = qb_in_order_avx512(qb_bytes_avx512(words, next, &ends));
         _mm256_mask_storeu_epi8(out, lanes, _mm512_castsi512_si256(bytes));
         if (r + 1 == tile->rows) break;
         _mm256_mask_storeu_epi8(out + tile->out_stride, lanes, _mm512_extracti64x4_epi64(bytes, 1));

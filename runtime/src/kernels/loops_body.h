@@ -25,7 +25,7 @@ static inline int32_t rescale(int32_t value, qb_rescale by)
     return ((int32_t)(product >> 32) + ((value >> 31) & by.away)) >> by.right;
 }
 
-static void add_s8(const qb_binary_s8 *op, const int8_t *a, const int8_t *b, int8_t *out, size_t count)
+static inline void add_s8(const qb_binary_s8 *op, const int8_t *a, const int8_t *b, int8_t *out, size_t count)
 {
     const qb_binary_s8 o = *op;
     BINARY_S8_LOOP for (size_t i = 0; i < count; i++) {
@@ -35,7 +35,7 @@ static void add_s8(const qb_binary_s8 *op, const int8_t *a, const int8_t *b, int
     }
 }
 
-static void mul_s8(const qb_binary_s8 *op, const int8_t *a, const int8_t *b, int8_t *out, size_t count)
+static inline void mul_s8(const qb_binary_s8 *op, const int8_t *a, const int8_t *b, int8_t *out, size_t count)
 {
     const qb_binary_s8 o = *op;
     BINARY_S8_LOOP for (size_t i = 0; i < count; i++) {

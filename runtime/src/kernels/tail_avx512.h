@@ -98,6 +98,12 @@ static inline __m512i qb_bytes_avx512(__m512i first, __m512i second, const qb_en
     return _mm512_min_epi8(_mm512_max_epi8(_mm512_packs_epi16(first, second), ends->min), ends->max);
 }
 
+/* Their quarters of quarters, put in the order of the four registers that became them. */
+static inline __m512i qb_in_order_avx512(__m512i bytes)
+{
+    return _mm512_permutexvar_epi32(_mm512_setr_epi32(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15), bytes);
+}
+
 /* v > limit ? … as the reference orders it: NaN stays. */
 static inline __m512 qb_clamp_avx512(__m512 v, qb_range_f32 range)
 {
