@@ -26,6 +26,14 @@ typedef enum qb_gemm_tail {
     QB_TAIL_S32, /* stored as they are */
 } qb_gemm_tail;
 
+/* What a call of `tile` multiplies of a row's depth: `groups` groups of kr depths from group `group` on, under each of `taps`
+ * taps from `tap` on. All of it, but where widened weights come in parts. */
+typedef struct qb_part {
+    size_t tap, group, taps, groups;
+    size_t at; /* bytes from where a row begins */
+    bool first, last;
+} qb_part;
+
 /* Ranges: inputs [-128, 127], weights [-127, 127], or [-128, 127] where the kernel takes the full range; sums fit
  * in int32, those that are requantized with headroom (qb_linear_has_headroom). */
 typedef struct qb_tile_s8 {
@@ -37,7 +45,9 @@ typedef struct qb_tile_s8 {
     size_t tap_step;             /* padded images: bytes from a tap to the next; else 0 */
     const int8_t *const *inputs; /* [taps][mr], for `pack`; past `rows` the last row stands again */
     const int8_t *weights;       /* packed */
-    const int16_t *wide;         /* the columns' from first_column on, where `widen` was called; else NULL */
+    const void *wide;            /* the part's of the nr columns from first_column on, where `widen` was called; else NULL */
+    qb_part part;
+    int32_t *sums;               /* [mr][nr]: what the parts before left */
     qb_channels channels;        /* by column */
     bool rows_start;             /* whether any row_start is not 0 */
     const int32_t *row_start;    /* [mr]: added to the column's start: −zero · Σ x, where weights have a zero point */
@@ -84,9 +94,9 @@ typedef struct qb_gemm_s8 {
                           what `pack` left, or to a window in a padded image (gemm_image.h), in which case it is not called */
     bool takes_lines;     /* reads whole vectors where it may, so that few bytes under a pointer cost little */
     uint8_t input_offset; /* what the kernel adds to every input: `start` has its products taken off */
-    /* NULL, or: nr columns' packed weights to int16 in the kernel's own form, once for many tiles; behind them is room for
-     * nr int32. */
-    void (*widen)(const int8_t *weights, size_t count, int16_t *wide);
+    /* NULL, or: nr columns' packed weights to the kernel's own form, once for many tiles: two bytes for each and nr int32 behind
+     * them. No weight is -128. */
+    void (*widen)(const int8_t *weights, size_t count, void *wide);
     void (*pack)(const qb_tile_s8 *tile); /* brings the rows under `inputs` to the workspace, in the kernel's own form */
     void (*tile)(const qb_tile_s8 *tile); /* the columns, from the workspace */
 } qb_gemm_s8;

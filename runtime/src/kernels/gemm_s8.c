@@ -4,12 +4,13 @@
 #include "../isa.h"
 #include "gemm.h"
 #include "gemm_image.h"
+#include "gemm_parts.h"
 #include "gemm_rows.h"
 #include "gemm_weights.h"
 
 enum { GRANULE = 16, GATHER_BELOW = 16 }; /* int8 values in a vector register */
 enum { QB_CACHE_LINE = 64, BLOCK_BYTES = 16 * 1024 };
-enum { LEAST_WIDENED = 3 }; /* tiles */
+enum { LEAST_WIDENED = 3 /* tiles */, PART_DEPTH = 512 };
 enum { PACKED_BYTES = 128 * 1024, MAX_TILES = 64 }; /* of a block of tiles */
 
 /* What prepare leaves: op->fast. Offsets are bytes into scratch. */
@@ -18,13 +19,15 @@ typedef struct packed_s8 {
     qb_rows rows;
     bool padded; /* windows are read in `image` instead */
     qb_padded image;
+    bool widened;
+    qb_parts parts;
     size_t tiles;    /* in a block, whose rows are packed before any of its columns is computed */
     size_t block;    /* columns computed for a block of tiles before the next ones: their weights stay in the cache */
     qb_tile_s8 tile; /* all that does not change from tile to tile */
     const int8_t *padding; /* int8: in_c times the input's zero point */
     int32_t weight_zero;   /* what the packed weights have as their zero point */
     size_t workspace_bytes; /* of a tile */
-    size_t records, pointers, gathered, padded_image, workspace, sums, quant, row_start, wide, start, factor;
+    size_t records, pointers, gathered, padded_image, workspace, sums, quant, row_start, wide, parted, start, factor;
 } packed_s8;
 
 /* Input values that the micro-kernel multiplies by one column's weights, zeros included. */
@@ -51,12 +54,6 @@ static size_t take(uint64_t *used, uint64_t bytes)
     return (size_t)start;
 }
 
-/* Whether weights are widened: where enough tiles share them. */
-static bool widens(const packed_s8 *packed)
-{
-    return packed->kernel->widen != NULL && packed->tiles >= LEAST_WIDENED;
-}
-
 static uint64_t lay_out_scratch(packed_s8 *packed, const qb_linear *op, bool hybrid)
 {
     const qb_gemm_s8 *kernel = packed->kernel;
@@ -71,8 +68,9 @@ static uint64_t lay_out_scratch(packed_s8 *packed, const qb_linear *op, bool hyb
         take(&used, op->rounds_once ? (uint64_t)kernel->mr * (uint64_t)op->shape.out_c * sizeof(int32_t) : 0);
     packed->quant = take(&used, rows * sizeof(qb_sample_quant));
     packed->row_start = take(&used, rows * sizeof(int32_t));
-    const uint64_t wide_column = padded_depth(packed) * sizeof(int16_t) + sizeof(int32_t);
-    packed->wide = take(&used, widens(packed) ? kernel->nr * wide_column : 0);
+    const uint64_t wide_column = packed->parts.taps * packed->parts.groups * kernel->kr * 2 + sizeof(int32_t);
+    packed->wide = take(&used, packed->widened ? kernel->nr * wide_column : 0);
+    packed->parted = take(&used, rows * kernel->nr * sizeof(int32_t));
     const uint64_t slots = hybrid ? qb_round_up((uint64_t)op->shape.out_c, kernel->nr) : 0;
     packed->start = take(&used, slots * sizeof(int32_t));
     packed->factor = take(&used, slots * sizeof(float));
@@ -144,6 +142,7 @@ static void pack_tile(const gemm_run *run, size_t index, size_t first, size_t ro
     tile->quant = quant;
     tile->row_start = row_start;
     tile->rows_start = packed->weight_zero != 0;
+    tile->sums = (int32_t *)(void *)(run->scratch + packed->parted) + index * mr * packed->kernel->nr;
     memset(row_start, 0, mr * sizeof *row_start);
     for (size_t r = 0; run->samples != NULL && r < rows; r++) {
         quant[r] = tile->bound ? (qb_sample_quant){1.0f, 0} : run->samples[(first + r) / run->sample_pixels];
@@ -170,12 +169,20 @@ static void fetch_ahead(const packed_s8 *packed, size_t column, size_t columns, 
     tile->ahead = packed->tile.weights + next * depth + index * tile->ahead_lines * lines * QB_CACHE_LINE;
 }
 
+/* The same for weights that are widened, of which the next `bytes` are wanted when all tiles are computed. */
+static void fetch_share(const int8_t *next, size_t bytes, size_t index, size_t count)
+{
+    const size_t share = (bytes / count + QB_CACHE_LINE) / QB_CACHE_LINE * QB_CACHE_LINE;
+    const int8_t *from = next + index * share;
+    for (size_t at = 0; at < share; at += QB_CACHE_LINE) __builtin_prefetch(from + at, 0, 2);
+}
+
 /* The columns of a tile. out: its first row's column 0. */
 static void run_columns(const gemm_run *run, const qb_linear *op, qb_tile_s8 *tile, char *out)
 {
     tile->out = tile->tail == QB_TAIL_S32 ? run->scratch + run->packed->sums : out;
     run->packed->kernel->tile(tile);
-    if (tile->tail == QB_TAIL_S32) requantize_sums(op, tile, (int8_t *)out);
+    if (tile->tail == QB_TAIL_S32 && tile->part.last) requantize_sums(op, tile, (int8_t *)out);
 }
 
 /* Works how a batch's only sample was quantized into the columns. */
@@ -189,6 +196,34 @@ static void bind_sample(gemm_run *run, size_t columns)
     run->tile.bound = true;
 }
 
+/* A block's tiles in the columns from `column` on. y: its first row's column 0; row_bytes: from row to row. */
+static void run_block(const gemm_run *run, const qb_linear *op, qb_tile_s8 *tiles, size_t count, size_t column, char *y,
+                      size_t row_bytes)
+{
+    const packed_s8 *packed = run->packed;
+    const qb_gemm_s8 *kernel = packed->kernel;
+    const size_t columns = (size_t)op->shape.out_c, left = columns - column;
+    const int8_t *weights = packed->tile.weights + column * padded_depth(packed);
+    void *wide = packed->widened ? run->scratch + packed->wide : NULL;
+    for (qb_part part = qb_parts_first(&packed->parts);; part = qb_parts_next(&packed->parts, &part)) {
+        const size_t bytes = wide == NULL ? 0 : part.taps * part.groups * kernel->kr * kernel->nr;
+        if (wide != NULL) {
+            kernel->widen(weights, bytes, wide);
+            weights += bytes;
+        }
+        for (size_t i = 0; i < count; i++) {
+            tiles[i].wide = wide;
+            tiles[i].part = part;
+            if (wide != NULL) fetch_share(weights, bytes, i, count);
+            fetch_ahead(packed, column, columns, i, count, &tiles[i]);
+            tiles[i].first_column = column;
+            tiles[i].end_column = left < packed->block ? columns : column + packed->block;
+            run_columns(run, op, &tiles[i], y + i * kernel->mr * row_bytes);
+        }
+        if (part.last) return;
+    }
+}
+
 /* Every tile, block by block. size: bytes of an output value. */
 static void run_tiles(const qb_step *step, const qb_image *image, const qb_sample_quant *samples, size_t size)
 {
@@ -196,7 +231,6 @@ static void run_tiles(const qb_step *step, const qb_image *image, const qb_sampl
     const packed_s8 *packed = op->fast;
     const size_t pixels = qb_linear_pixels(&op->shape), columns = (size_t)op->shape.out_c;
     const size_t mr = packed->kernel->mr, block_rows = packed->tiles * mr, row_bytes = columns * size;
-    int16_t *wide = widens(packed) ? (int16_t *)(void *)((char *)step->scratch + packed->wide) : NULL;
     gemm_run run = {packed, packed->tile, image, samples, pixels / (size_t)op->shape.batch, step->scratch};
     if (samples != NULL && op->shape.batch == 1) bind_sample(&run, columns);
     qb_tile_s8 *tiles = (qb_tile_s8 *)(void *)((char *)step->scratch + packed->records);
@@ -209,17 +243,7 @@ static void run_tiles(const qb_step *step, const qb_image *image, const qb_sampl
             pack_tile(&run, i, first + i * mr, rows - i * mr < mr ? rows - i * mr : mr, &tiles[i]);
         }
         for (size_t column = 0; column < columns; column += packed->block) {
-            if (wide != NULL) {
-                const size_t depth = (size_t)padded_depth(packed);
-                packed->kernel->widen(packed->tile.weights + column * depth, packed->block * depth, wide);
-            }
-            for (size_t i = 0; i < count; i++) {
-                tiles[i].wide = wide;
-                fetch_ahead(packed, column, columns, i, count, &tiles[i]);
-                tiles[i].first_column = column;
-                tiles[i].end_column = columns - column < packed->block ? columns : column + packed->block;
-                run_columns(&run, op, &tiles[i], y + i * mr * row_bytes);
-            }
+            run_block(&run, op, tiles, count, column, y, row_bytes);
         }
     }
 }
@@ -281,14 +305,17 @@ bool qb_gemm_s8_prepare(qb_builder *builder, qb_step *step, qb_linear *op)
     if (kernel->reads_images && packed->weight_zero == 0) plan_image(packed, &op->shape);
     packed->block = choose_block(packed);
     if (!size_block(builder, step, packed)) return false;
-    if (widens(packed)) packed->block = kernel->nr;
+    packed->widened = kernel->widen != NULL && packed->tiles >= LEAST_WIDENED && op->lowest_weight > -128;
+    if (packed->widened) packed->block = kernel->nr;
+    packed->tile.tap_step = packed->padded ? packed->image.tap_step : 0;
+    packed->parts = qb_parts_plan(packed->rows.taps, packed->rows.depth, packed->tile.tap_step, kernel->kr,
+                                  packed->widened ? PART_DEPTH / kernel->kr : INT32_MAX);
     if (!qb_reserve_scratch(builder, step, lay_out_scratch(packed, op, hybrid))) return false;
     const int8_t *weights = qb_gemm_s8_weights(builder, kernel, op, &packed->rows, moved);
     if (weights == NULL || !pack_columns(builder, packed, op)) return false;
     packed->tile.taps = packed->rows.taps;
     packed->tile.depth = packed->rows.depth;
     packed->tile.readable = packed->rows.readable;
-    packed->tile.tap_step = packed->padded ? packed->image.tap_step : 0;
     packed->tile.weights = weights;
     packed->tile.tail = hybrid ? QB_TAIL_F32 : op->rounds_once ? QB_TAIL_S32 : QB_TAIL_S8;
     packed->tile.out_stride = (size_t)op->shape.out_c;
