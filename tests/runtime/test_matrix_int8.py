@@ -46,25 +46,26 @@ def test_micro_kernels_run_wherever_they_can(op, arithmetic, tmp_path):
         assert event["kernel"].endswith("_reference" if slow else "_avx2"), node
 
 
-def extreme_graph(depth: int, value: int, weight: int) -> tuple[Graph, list[np.ndarray]]:
-    """A fully connected layer whose sums are as large as they get, and its input."""
+def extreme_graph(depth: int, value: int, pair: tuple[int, int], rows: int) -> tuple[Graph, list[np.ndarray]]:
+    """A fully connected layer whose weights are `pair` again and again, and its input."""
     graph = Graph("extreme")
     quant = Quantization(0.1, -128)
-    graph.tensors["x"] = Tensor("x", (2, depth), S8, None, quant)
+    graph.tensors["x"] = Tensor("x", (rows, depth), S8, None, quant)
     graph.tensors["y"] = Tensor("y", None, S8, None, Quantization(3.0, 127))
     scales = Quantization(np.full(5, 0.01), np.zeros(5), 0)
-    weights = graph.add_const("w", np.full((5, depth), weight, np.int8), scales)
+    weights = graph.add_const("w", np.resize(np.array(pair, np.int8), (5, depth)), scales)
     graph.inputs, graph.outputs = ["x"], ["y"]
     graph.nodes.append(Node("FullyConnected", "fc", ["x", weights], ["y"], {}))
-    return infer_shapes(graph.verify()), [np.full((2, depth), value, np.int8)]
+    return infer_shapes(graph.verify()), [np.full((rows, depth), value, np.int8)]
 
 
 @pytest.mark.parametrize("value", [-128, 127])
-@pytest.mark.parametrize("weight", [-127, 127])
+@pytest.mark.parametrize("pair", [(-127, -127), (127, 127), (127, -127), (-128, -128)])
+@pytest.mark.parametrize("rows", [2, 40])
 @pytest.mark.parametrize(("arch", "isa"), VARIANTS)
-def test_extreme_values_do_not_overflow(value, weight, arch, isa, tmp_path):
+def test_extreme_values_do_not_overflow(value, pair, rows, arch, isa, tmp_path):
     skip_unless_it_runs(arch, isa)
-    graph, inputs = extreme_graph(333, value, weight)
+    graph, inputs = extreme_graph(334, value, pair, rows)
     expected = Reference(tflite.write(graph)).run(*inputs)
     actual = runner.predict(graph, inputs, tmp_path, arch=arch, isa=isa)
     assert np.array_equal(actual[0], expected[0])
@@ -116,7 +117,7 @@ def test_channels_of_next_to_no_weights_leave_their_layer_fast(seed, arch, isa, 
 
 
 def test_sums_that_could_overflow_are_refused(tmp_path):
-    graph, _ = extreme_graph(70_000, 127, 127)
+    graph, _ = extreme_graph(70_000, 127, (127, 127), 2)
     pack.write(graph, tmp_path / "model.qbm")
     outcome = runner.run("repeat", "--model", tmp_path / "model.qbm", "--runs", 1)
     assert outcome.exit_code == 2
@@ -124,7 +125,7 @@ def test_sums_that_could_overflow_are_refused(tmp_path):
 
 
 def test_weight_zero_points_are_refused(tmp_path):
-    graph, _ = extreme_graph(8, 1, 1)
+    graph, _ = extreme_graph(8, 1, (1, 1), 2)
     weights = graph.tensors[graph.nodes[0].inputs[1]]
     weights.quant = Quantization(weights.quant.scale, np.full(5, 3), 0)
     pack.write(graph, tmp_path / "model.qbm")

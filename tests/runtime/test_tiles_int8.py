@@ -27,6 +27,8 @@ def matrices() -> Iterator[tuple]:
         yield "Conv2D", (1, 1, index, depth), (columns, side, side, depth), {"stride": (1, 1)}
     for channels in (3, 16, 24, 32, 48, 65):
         yield "Conv2D", (1, 15, 13, channels), (40, 3, 3, channels), {"stride": (1 + channels % 2, 2)}
+    for side, channels in ((1, 515), (1, 1540), (3, 180), (5, 48), (7, 31)):  # whose depths come in parts
+        yield "Conv2D", (1, 5, 7, channels), (18, side, side, channels), {"stride": (1, 1)}
 
 
 def depthwise() -> Iterator[tuple]:

@@ -40,7 +40,7 @@ def test_every_edge_equals_the_reference_loops(arithmetic, arch, isa, tmp_path):
 @pytest.mark.parametrize("pattern", ["low", "high", "turns"])
 @pytest.mark.parametrize(("arch", "isa"), [variant for variant in VARIANTS if variant[0] == runner.HOST])
 def test_the_largest_values_are_exact(pattern, draw, arch, isa, tmp_path):
-    graph = conv_graph([(1, 24, 20, 224, 32), (1, 24, 20, 240, 32)], "int8", draw)
+    graph = conv_graph([(1, 24, 20, 224, 32), (1, 24, 20, 240, 32), (1, 9, 9, 470, 32)], "int8", draw)
     inputs = []
     for name in graph.inputs:
         shape = graph.tensors[name].shape
@@ -59,7 +59,7 @@ def test_layers_that_pay_take_it(isa, tmp_path):
 
 
 @pytest.mark.parametrize("isa", KERNELS)
-def test_sums_past_its_bound_take_the_general_kernel(isa, tmp_path):
+def test_depths_past_its_bound_are_multiplied_in_parts(isa, tmp_path):
     skip_unless_it_runs(runner.HOST, isa)
     graph = conv_graph([(1, 24, 24, 224, 32), (1, 24, 24, 240, 32)], "int8", largest_transformed)
-    assert kernels(graph, isa, tmp_path) == [KERNELS[isa], f"gemm_s8_{isa}"]
+    assert kernels(graph, isa, tmp_path) == [KERNELS[isa]] * 2

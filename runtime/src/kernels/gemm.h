@@ -47,7 +47,7 @@ typedef struct qb_tile_s8 {
     const int8_t *weights;       /* packed */
     const void *wide;            /* the part's of the nr columns from first_column on, where `widen` was called; else NULL */
     qb_part part;
-    int32_t *sums;               /* [mr][nr]: what the parts before left */
+    int32_t *sums;               /* where the kernel has `widen`: [mr][nr], what the parts before left */
     qb_channels channels;        /* by column */
     bool rows_start;             /* whether any row_start is not 0 */
     const int32_t *row_start;    /* [mr]: added to the column's start: −zero · Σ x, where weights have a zero point */

@@ -14,6 +14,8 @@ enum {
     STRIDE_GAP = 32,          /* values between points, whose addresses would share a few sets of the cache */
 };
 #define LARGEST_SUM (1 << 25)
+/* Depths whose sums stay under it with any weights. */
+enum { PART_DEPTH = LARGEST_SUM / (128 * 128 * QB_WINOGRAD_TAPS) / QB_WINOGRAD_PAIR * QB_WINOGRAD_PAIR };
 
 /* What prepare leaves: op->fast. Offsets are bytes into scratch. */
 typedef struct packed {
@@ -23,6 +25,8 @@ typedef struct packed {
     qb_tile_s8 tile;       /* all that does not change from tile to tile */
     int32_t high, wide;    /* tiles of an image, in each direction */
     size_t block;          /* tiles at a time */
+    size_t parts, part_depth;
+    size_t products_stride; /* from part to part */
     size_t weights_stride;
     size_t places, inputs, transformed_weights, products, outputs;
 } packed;
@@ -95,9 +99,21 @@ static void run_columns(const qb_step *step, const qb_winograd_block *block, con
     tile->quant = quant;
     for (size_t i = 0; i < block->tiles; i++) {
         for (size_t o = 0; samples != NULL && o < QB_WINOGRAD_OUTPUTS; o++) quant[o] = samples[places[i].sample];
-        p->kernel->finish(tile, block->products + i * QB_WINOGRAD_POINTS * nr);
+        p->kernel->finish(tile, block->products + i * QB_WINOGRAD_POINTS * nr, p->parts, p->products_stride);
         place_outputs(&op->shape, places[i], (const char *)tile->out + tile->first_column * size, tile->out_stride * size,
                       (left < nr ? left : nr) * size, y, (size_t)op->shape.out_c * size);
+    }
+}
+
+static void multiply_parts(const packed *p, const qb_winograd_block *block)
+{
+    qb_winograd_block part = *block;
+    for (size_t first = 0; first < block->depth; first += p->part_depth) {
+        part.count = block->depth - first < p->part_depth ? block->depth - first : p->part_depth;
+        p->kernel->multiply(&part);
+        part.inputs += p->part_depth;
+        part.weights += p->part_depth * p->kernel->nr;
+        part.products += p->products_stride;
     }
 }
 
@@ -131,7 +147,7 @@ static void run_tiles(const qb_step *step, const qb_image *image, const qb_sampl
         for (size_t column = 0; column < (size_t)op->shape.out_c; column += nr) {
             p->kernel->transform_weights(p->weights + column * QB_WINOGRAD_TAPS * depth, depth * nr, weights,
                                          p->weights_stride);
-            p->kernel->multiply(&block);
+            multiply_parts(p, &block);
             tile.first_column = column;
             tile.end_column = column + nr;
             run_columns(step, &block, places, &tile, samples, size);
@@ -159,10 +175,18 @@ static bool suits(const qb_linear *op, const packed *p)
     const qb_linear_shape *s = &op->shape;
     const bool filter = s->filter_h == 3 && s->filter_w == 3 && s->stride_h == 1 && s->stride_w == 1 &&
                         s->dilation_h == 1 && s->dilation_w == 1;
-    const bool exact = op->weight_zero == 0 && op->largest_magnitude < LARGEST_SUM / 128 && qb_linear_has_headroom(op);
+    const bool exact = op->weight_zero == 0 && qb_linear_has_headroom(op);
     const bool pays = (size_t)s->in_c >= p->kernel->least_depth && (size_t)s->out_c >= p->kernel->nr &&
                       count_tiles(p, s) >= p->kernel->least_tiles;
     return filter && exact && pays && !op->rounds_once && s->in_c % QB_WINOGRAD_PAIR == 0;
+}
+
+/* Parts of the depth of about the same size, where one would be too large. */
+static void plan_parts(packed *p, const qb_linear *op)
+{
+    const size_t depth = (size_t)op->shape.in_c, fewest = (depth + PART_DEPTH - 1) / PART_DEPTH;
+    p->parts = op->largest_magnitude < LARGEST_SUM / 128 ? 1 : fewest;
+    p->part_depth = (size_t)qb_round_up((depth + p->parts - 1) / p->parts, QB_WINOGRAD_PAIR);
 }
 
 static bool lay_out_scratch(qb_builder *builder, const qb_step *step, packed *p, const qb_linear_shape *s,
@@ -178,12 +202,14 @@ static bool lay_out_scratch(qb_builder *builder, const qb_step *step, packed *p,
     const uint64_t inputs = places + qb_round_up(rows * sizeof(place), QB_ALIGNMENT);
     const uint64_t weights = inputs + qb_round_up(rows * tile_bytes, QB_ALIGNMENT);
     const uint64_t products = weights + qb_round_up(QB_WINOGRAD_POINTS * stride * sizeof(int16_t), QB_ALIGNMENT);
-    const uint64_t outputs = products + qb_round_up(rows * QB_WINOGRAD_POINTS * nr * sizeof(int32_t), QB_ALIGNMENT);
+    const uint64_t stride_products = rows * QB_WINOGRAD_POINTS * nr;
+    const uint64_t outputs = products + qb_round_up(p->parts * stride_products * sizeof(int32_t), QB_ALIGNMENT);
     p->tile.out_stride = (size_t)qb_round_up((uint64_t)s->out_c, nr);
     if (!qb_reserve_scratch(builder, step, outputs + QB_WINOGRAD_OUTPUTS * (uint64_t)p->tile.out_stride * sizeof(float))) {
         return false;
     }
     p->weights_stride = (size_t)stride;
+    p->products_stride = (size_t)stride_products;
     p->places = (size_t)places;
     p->inputs = (size_t)inputs;
     p->transformed_weights = (size_t)weights;
@@ -235,6 +261,7 @@ bool qb_winograd_prepare(qb_builder *builder, qb_step *step, qb_linear *op)
     memset(padding, op->input_zero, (size_t)op->shape.in_c);
     *p = found;
     p->padding = padding;
+    plan_parts(p, op);
     if (!lay_out_scratch(builder, step, p, &op->shape, hybrid)) return false;
     if (!pack_weights(builder, p, op) || !pack_columns(builder, p, op)) return false;
     p->tile.rows = QB_WINOGRAD_OUTPUTS;

@@ -10,6 +10,8 @@
  *
  *     Bᵀ d B: at most 10² · 128 in magnitude, G g Gᵀ: at most 7² · 128, so both are int16
  *     Y = 9 · 64 · sum modulo 2³²; times the inverse of 9 it is 64 · sum, which is exact where |sum| < 2²⁵
+ *
+ * Where a sum may be larger the depth is multiplied in parts, each of which has such products of its own.
  */
 #ifndef QB_WINOGRAD_H
 #define QB_WINOGRAD_H
@@ -28,7 +30,8 @@ enum {
 /* Some columns' transformed weights, some tiles' transformed inputs, and their products. */
 typedef struct qb_winograd_block {
     size_t tiles, depth;
-    const int16_t *inputs;  /* [tiles][point][depth] */
+    size_t count;           /* depths to multiply */
+    const int16_t *inputs;  /* [tiles][point][depth], from the first depth to multiply on */
     const int16_t *weights; /* [point][weights_stride], a point's being [depth / 2][nr][2] */
     size_t weights_stride;
     int32_t *products; /* [tiles][point][nr] */
@@ -45,8 +48,8 @@ typedef struct qb_winograd {
     /* A tile's inputs, under a pointer for each pixel, to [point][depth] */
     void (*transform_inputs)(const int8_t *const *inputs, size_t depth, int16_t *out);
     void (*multiply)(const qb_winograd_block *block);
-    /* A tile's products, [point][nr], to its outputs in the columns that `tile` names */
-    void (*finish)(const qb_tile_s8 *tile, const int32_t *products);
+    /* A tile's products, [point][nr] of each part, `stride` apart, to its outputs in the columns that `tile` names */
+    void (*finish)(const qb_tile_s8 *tile, const int32_t *products, size_t parts, size_t stride);
 } qb_winograd;
 
 /* Sets op->fast and the step's run function where the layer suits the kernel of the ISA in force. False after running

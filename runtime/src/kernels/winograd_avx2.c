@@ -19,10 +19,10 @@ static inline __attribute__((always_inline)) void multiply_rows(const qb_winogra
                                                                 const int16_t *weights, int32_t *products,
                                                                 const size_t rows)
 {
-    const size_t depth = block->depth, step = QB_WINOGRAD_POINTS * depth;
+    const size_t step = QB_WINOGRAD_POINTS * block->depth;
     __m256i low[MR], high[MR];
     for (size_t r = 0; r < rows; r++) low[r] = high[r] = _mm256_setzero_si256();
-    for (size_t k = 0; k < depth; k += QB_WINOGRAD_PAIR, weights += NR * QB_WINOGRAD_PAIR) {
+    for (size_t k = 0; k < block->count; k += QB_WINOGRAD_PAIR, weights += NR * QB_WINOGRAD_PAIR) {
         const __m256i low_weights = _mm256_load_si256((const __m256i *)weights);
         const __m256i high_weights = _mm256_load_si256((const __m256i *)(weights + NR));
         for (size_t r = 0; r < rows; r++) {
@@ -56,16 +56,19 @@ static void multiply(const qb_winograd_block *block)
     }
 }
 
-static void finish(const qb_tile_s8 *tile, const int32_t *products)
+static void finish(const qb_tile_s8 *tile, const int32_t *products, size_t parts, size_t stride)
 {
     const __m256i *start = (const __m256i *)(tile->channels.start + tile->first_column);
     __m256i sums[QB_WINOGRAD_OUTPUTS * 2];
-    for (size_t half = 0; half < 2; half++) {
-        qb_sums outputs[QB_WINOGRAD_OUTPUTS];
-        transform_outputs(products + half * SUMS, NR, outputs);
-        for (size_t i = 0; i < QB_WINOGRAD_OUTPUTS; i++) {
-            const __m256i sum = _mm256_srai_epi32((__m256i)outputs[i], SCALE_BITS);
-            sums[i * 2 + half] = _mm256_add_epi32(sum, _mm256_load_si256(start + half));
+    for (size_t i = 0; i < QB_WINOGRAD_OUTPUTS * 2; i++) sums[i] = start[i % 2];
+    for (size_t part = 0; part < parts; part++, products += stride) {
+        for (size_t half = 0; half < 2; half++) {
+            qb_sums outputs[QB_WINOGRAD_OUTPUTS];
+            transform_outputs(products + half * SUMS, NR, outputs);
+            for (size_t i = 0; i < QB_WINOGRAD_OUTPUTS; i++) {
+                const __m256i sum = _mm256_srai_epi32((__m256i)outputs[i], SCALE_BITS);
+                sums[i * 2 + half] = _mm256_add_epi32(sums[i * 2 + half], sum);
+            }
         }
     }
     qb_finish_avx2(tile, tile->first_column, sums);
