@@ -43,7 +43,9 @@ FLAGS = [
     "-Iinclude",
     "-Isrc",
 ]
-LINK_FLAGS = ("-static", "-s")
+# What is no kernel, the C library too, is compiled for size: it takes no time that anyone measures.
+SMALL = ("-Os",)
+LINK_FLAGS = ("-static", "-s", *SMALL)
 JOBS = 2
 
 Progress = Callable[[str], None]
@@ -100,7 +102,8 @@ def sources_of(arch: str) -> dict[str, tuple[str, ...]]:
         own = [v for v in variants if v.name == suffix]
         here = [v for v in own if v.arch in (arch, "any")]
         if here or not own:
-            sources[path.relative_to(FOLDER).as_posix()] = here[0].flags if here else ()
+            general = SMALL if path.parent.name == "runner" else ()
+            sources[path.relative_to(FOLDER).as_posix()] = here[0].flags if here else general
     return sources
 
 
