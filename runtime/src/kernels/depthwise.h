@@ -62,6 +62,7 @@ typedef struct qb_depthwise_3x3_s8 {
     void (*pack)(const int8_t *weights, void *to);
     size_t block_bytes; /* a multiple of QB_ALIGNMENT */
     size_t block;         /* at most QB_DEPTHWISE_3X3_MOST */
+    size_t ahead;         /* columns that it reads behind those under a row's windows */
     const uint8_t *order; /* [block]; NULL: as they are */
     bool symmetric; /* no weight may be -128 */
     uint8_t input_offset; /* what the kernel adds to every input: `start` has its products taken off */

@@ -1,108 +1,164 @@
-/* int8 3×3 depthwise convolution on AVX2: sixteen channels at a time, the three taps of a column in two VPMADDWD for
- * each eight.
+/* int8 3×3 depthwise convolution on AVX2: sixteen channels of two output pixels at a time, the nine taps of eight channels
+ * in five VPMADDWD.
  *
- * A column's values are widened to int16 and interleaved, the upper two rows with each other and the lowest with
- * zeros: once for every window of the row that the column lies in. Interleaving keeps to halves of a register, so
- * the first sums are of channels 0-3 and 8-11 and the second of the others; packing them to bytes puts them in
- * order again.
+ * Values are widened to int16 and interleaved: a column's upper two rows with each other, once for every window that the
+ * column lies in, and the lowest row's values of two neighbouring columns. A window's lowest row lies in two such pairs, from
+ * the first value of one on or from the second. Interleaving keeps to halves of a register, so the first sums are of channels
+ * 0-3 and 8-11 and the second of the others; packing them to bytes puts them in order again.
  */
 #include "depthwise.h"
 #include "tail_avx2.h"
 
-enum { BLOCK = QB_DEPTHWISE_3X3_BLOCK, FILTER = 3, PARTS = 4, LANES = 8 };
+enum { BLOCK = QB_DEPTHWISE_3X3_BLOCK, FILTER = 3, LANES = 8, PIXELS = 2, COLUMNS = 5, LOWEST = 3, AHEAD = 3 };
 
 static const uint8_t order[BLOCK] = {0, 1, 2, 3, 8, 9, 10, 11, 4, 5, 6, 7, 12, 13, 14, 15};
 
-/* A column of the input, or of the weights: pairs of int16. */
-typedef struct column {
-    __m256i upper[2], lowest[2];
-} column;
+/* What is packed for eight channels, pairs of taps: for the upper rows of each column, and for the lowest row of a window
+ * that starts with a pair's first value or with its second. */
+typedef struct half_weights {
+    __m256i upper[FILTER], first[2], second[2];
+} half_weights;
 
-/* [column][upper, lowest][half][channel][2] int16 */
+/* The taps of each pair in half_weights; NONE: 0. */
+enum { PAIRS = sizeof(half_weights) / sizeof(__m256i), NONE = 9 };
+static const uint8_t taps_of[PAIRS][2] = {{0, 3}, {1, 4}, {2, 5}, {6, 7}, {8, NONE}, {NONE, 6}, {7, 8}};
+
+/* [half][pair][channel][2] int16 */
 static void pack(const int8_t *weights, void *to)
 {
-    int16_t *pair = to;
-    for (size_t x = 0; x < FILTER; x++) {
-        for (size_t i = 0; i < 2 * BLOCK; i++, pair += 2) {
-            const int8_t *from = weights + x * BLOCK + order[i % BLOCK];
-            pair[0] = from[i < BLOCK ? 0 : 2 * FILTER * BLOCK];
-            pair[1] = i < BLOCK ? from[FILTER * BLOCK] : 0;
-        }
+    int16_t *value = to;
+    for (size_t i = 0; i < 2 * PAIRS * LANES * 2; i++) {
+        const size_t half = i / (PAIRS * LANES * 2), tap = taps_of[i / (LANES * 2) % PAIRS][i % 2];
+        *value++ = tap == NONE ? 0 : weights[tap * BLOCK + order[half * LANES + i / 2 % LANES]];
     }
 }
 
-static inline __m256i load(const int8_t *from)
+/* Two values of sixteen channels in turn: pairs of int16, eight channels each. */
+typedef struct pairs {
+    __m256i half[2];
+} pairs;
+
+static inline pairs load_pairs(const int8_t *a, const int8_t *b)
 {
-    return _mm256_cvtepi8_epi16(_mm_loadu_si128((const __m128i *)from));
+    const __m256i first = _mm256_cvtepi8_epi16(_mm_loadu_si128((const __m128i *)a));
+    const __m256i second = _mm256_cvtepi8_epi16(_mm_loadu_si128((const __m128i *)b));
+    return (pairs){{_mm256_unpacklo_epi16(first, second), _mm256_unpackhi_epi16(first, second)}};
 }
 
-static inline column load_column(const int8_t *const *rows, size_t channel)
+/* Of the column `at`: its upper two rows. */
+static inline pairs load_upper(const int8_t *const *at, size_t channel)
 {
-    const __m256i top = load(rows[0] + channel), middle = load(rows[1] + channel), bottom = load(rows[2] + channel);
-    const __m256i zero = _mm256_setzero_si256();
-    return (column){
-        {_mm256_unpacklo_epi16(top, middle), _mm256_unpackhi_epi16(top, middle)},
-        {_mm256_unpacklo_epi16(bottom, zero), _mm256_unpackhi_epi16(bottom, zero)},
-    };
+    return load_pairs(at[0] + channel, at[1] + channel);
 }
 
-/* One half of the sums with one column's products added. */
-static inline __m256i add_column(__m256i sum, const column *x, const __m256i *weights, size_t half)
+/* The lowest row of it and the next. */
+static inline pairs load_lowest(const int8_t *const *at, size_t channel)
 {
-    sum = _mm256_add_epi32(sum, _mm256_madd_epi16(x->upper[half], _mm256_load_si256(weights + half)));
-    return _mm256_add_epi32(sum, _mm256_madd_epi16(x->lowest[half], _mm256_load_si256(weights + 2 + half)));
+    return load_pairs(at[2] + channel, at[FILTER + 2] + channel);
 }
 
-static inline __m256i sum_half(const qb_depthwise_row_s8 *row, size_t block, const column *window, size_t half)
+/* Half of a window's sums: `upper` from its first column on, `lowest` from the pair on that this is in. */
+static inline __m256i sum_half(__m256i sum, const __m256i *upper_weights, const __m256i *lowest_weights, const pairs *upper,
+                               const pairs *lowest, size_t half)
 {
-    const __m256i *weights = (const __m256i *)row->weights + block * FILTER * PARTS;
-    const int32_t *start = row->by_channel.start + block * BLOCK + half * LANES;
-    __m256i sum = _mm256_load_si256((const __m256i *)start);
-    for (size_t x = 0; x < FILTER; x++) sum = add_column(sum, window + x, weights + x * PARTS, half);
+    for (size_t i = 0; i < FILTER; i++) {
+        sum = _mm256_add_epi32(sum, _mm256_madd_epi16(upper[i].half[half], upper_weights[i]));
+    }
+    for (size_t i = 0; i < 2; i++) {
+        sum = _mm256_add_epi32(sum, _mm256_madd_epi16(lowest[i].half[half], lowest_weights[i]));
+    }
     return sum;
 }
 
-static inline void finish_f32(const qb_depthwise_row_s8 *row, size_t block, __m256i low, __m256i high, float *out)
+/* How eight channels' sums start and end. */
+typedef struct half_tail {
+    __m256i start;
+    qb_requant_avx2 requant;
+} half_tail;
+
+/* Where a nudge is added to every product, the product of the start can be in it. */
+static inline half_tail load_tail(const qb_channels *channels, size_t c, const bool hybrid, const qb_factors_avx2 factors)
+{
+    half_tail tail = {.start = _mm256_load_si256((const __m256i *)(channels->start + c))};
+    if (hybrid) return tail;
+    qb_requant_avx2 *r = &tail.requant;
+    *r = qb_requant_load_avx2(&channels->requant, c, factors);
+    if (factors == QB_FROM_ZERO) {
+        const __m256i odd = qb_odd_lanes_avx2(tail.start);
+        r->even_nudge = _mm256_add_epi64(r->even_nudge, _mm256_mul_epi32(tail.start, r->even));
+        r->odd_nudge = _mm256_add_epi64(r->odd_nudge, _mm256_mul_epi32(odd, r->odd));
+        tail.start = _mm256_setzero_si256();
+    }
+    return tail;
+}
+
+/* Where two pixels go, `next` values apart; 0: only the first is there. */
+static inline void store_f32(const qb_depthwise_row_s8 *row, size_t c, __m256i sums[PIXELS][2], float *out, size_t next)
 {
     const qb_dequant *d = &row->by_channel.dequant;
-    const __m256 a = qb_dequantize_avx2(low, d, *row->quant, block * BLOCK);
-    const __m256 b = qb_dequantize_avx2(high, d, *row->quant, block * BLOCK + LANES);
-    _mm_storeu_ps(out, _mm256_castps256_ps128(a));
-    _mm_storeu_ps(out + 4, _mm256_castps256_ps128(b));
-    _mm_storeu_ps(out + 8, _mm256_extractf128_ps(a, 1));
-    _mm_storeu_ps(out + 12, _mm256_extractf128_ps(b, 1));
+    for (size_t i = PIXELS; i-- > 0;) {
+        const __m256 a = qb_dequantize_avx2(sums[i][0], d, *row->quant, c);
+        const __m256 b = qb_dequantize_avx2(sums[i][1], d, *row->quant, c + LANES);
+        _mm256_storeu_ps(out + i * next, _mm256_permute2f128_ps(a, b, 0x20));
+        _mm256_storeu_ps(out + i * next + LANES, _mm256_permute2f128_ps(a, b, 0x31));
+    }
+}
+
+static inline __attribute__((always_inline)) void store_s8(const half_tail *tails, const qb_outputs_avx2 *o,
+                                                           const qb_factors_avx2 factors, __m256i sums[PIXELS][2],
+                                                           int8_t *out, size_t next)
+{
+    const __m256i order = _mm256_broadcastsi128_si256(_mm_setr_epi8(0, 2, 1, 3, 4, 6, 5, 7, 8, 10, 9, 11, 12, 14, 13, 15));
+    __m256i words[PIXELS];
+#pragma unroll
+    for (size_t i = 0; i < PIXELS; i++) {
+        const __m256i low = qb_multiply_avx2(sums[i][0], &tails[0].requant, factors);
+        const __m256i high = qb_multiply_avx2(sums[i][1], &tails[1].requant, factors);
+        words[i] = _mm256_packs_epi32(low, high);
+    }
+    __m256i bytes;
+    if (factors == QB_FROM_ZERO) {
+        bytes = _mm256_xor_si256(_mm256_packus_epi16(words[0], words[1]), _mm256_set1_epi8(INT8_MIN));
+    } else {
+        bytes = _mm256_packs_epi16(_mm256_adds_epi16(words[0], o->zero), _mm256_adds_epi16(words[1], o->zero));
+        bytes = _mm256_max_epi8(bytes, _mm256_broadcastsi128_si256(o->min));
+        bytes = _mm256_min_epi8(bytes, _mm256_broadcastsi128_si256(o->max));
+    }
+    bytes = _mm256_shuffle_epi8(_mm256_permute4x64_epi64(bytes, 0xD8), order);
+    _mm_storeu_si128((__m128i *)(out + next), _mm256_extracti128_si256(bytes, 1));
+    _mm_storeu_si128((__m128i *)out, _mm256_castsi256_si128(bytes));
 }
 
 /* `stride`, 1 or 2, `hybrid` and `factors` are constants wherever this is inlined. */
-static inline __attribute__((always_inline)) void run_block(const qb_depthwise_row_s8 *row, size_t block,
+static inline __attribute__((always_inline)) void run_block(const qb_depthwise_row_s8 *given, size_t block,
                                                             const size_t stride, const bool hybrid,
                                                             const qb_factors_avx2 factors)
 {
-    const size_t first = qb_depthwise_3x3_first(block, row->channels);
-    const qb_requant *q = &row->by_channel.requant;
-    const __m128i order = _mm_setr_epi8(0, 2, 1, 3, 4, 6, 5, 7, 8, 10, 9, 11, 12, 14, 13, 15);
-    const qb_outputs_avx2 outputs = qb_outputs_load_avx2(q);
-    qb_requant_avx2 requant[2];
-    for (size_t half = 0; !hybrid && half < 2; half++) {
-        requant[half] = qb_requant_load_avx2(q, block * BLOCK + half * LANES, factors);
-    }
-    const int8_t *const *x = row->columns;
-    column window[FILTER] = {load_column(x, first), load_column(x + FILTER, first)};
-    for (size_t p = 0; p < row->pixels; p++) {
-        window[2] = load_column(x + 2 * FILTER, first);
-        __m256i low = sum_half(row, block, window, 0), high = sum_half(row, block, window, 1);
-        const size_t at = p * row->channels + first;
-        if (hybrid) {
-            finish_f32(row, block, low, high, (float *)row->out + at);
-        } else {
-            low = qb_multiply_avx2(low, requant, factors);
-            high = qb_multiply_avx2(high, requant + 1, factors);
-            const __m128i bytes = qb_narrow_avx2(low, high, &outputs, order, factors);
-            _mm_storeu_si128((__m128i *)((int8_t *)row->out + at), bytes);
+    const qb_depthwise_row_s8 row = *given;
+    const size_t first = qb_depthwise_3x3_first(block, row.channels), c = block * BLOCK;
+    const qb_outputs_avx2 outputs = qb_outputs_load_avx2(&row.by_channel.requant);
+    const half_tail tails[2] = {load_tail(&row.by_channel, c, hybrid, factors),
+                                load_tail(&row.by_channel, c + LANES, hybrid, factors)};
+    const half_weights *weights = (const half_weights *)row.weights + 2 * block;
+    const int8_t *const *x = row.columns;
+    pairs upper[COLUMNS], lowest[LOWEST];
+    for (size_t i = 0; i < FILTER - stride; i++) upper[i] = load_upper(x + i * FILTER, first);
+    lowest[0] = load_lowest(x, first);
+    for (size_t p = 0; p < row.pixels; p += PIXELS, x += stride * PIXELS * FILTER) {
+        for (size_t i = FILTER - stride; i < FILTER + stride; i++) upper[i] = load_upper(x + i * FILTER, first);
+        for (size_t i = 1; i <= stride; i++) lowest[i] = load_lowest(x + 2 * i * FILTER, first);
+        __m256i sums[PIXELS][2];
+        for (size_t half = 0; half < 2; half++) {
+            const half_weights *w = weights + half;
+            const __m256i start = tails[half].start, *second = stride == 1 ? w->second : w->first;
+            sums[0][half] = sum_half(start, w->upper, w->first, upper, lowest, half);
+            sums[1][half] = sum_half(start, w->upper, second, upper + stride, lowest + stride / 2, half);
         }
-        x += stride * FILTER;
-        window[0] = window[stride];
-        window[1] = stride == 1 || p + 1 == row->pixels ? window[2] : load_column(x + FILTER, first);
+        const size_t at = p * row.channels + first, next = p + 1 < row.pixels ? row.channels : 0;
+        if (hybrid) store_f32(&row, c, sums, (float *)row.out + at, next);
+        else store_s8(tails, &outputs, factors, sums, (int8_t *)row.out + at, next);
+        for (size_t i = 0; i < FILTER - stride; i++) upper[i] = upper[i + PIXELS * stride];
+        lowest[0] = lowest[stride];
     }
 }
 
@@ -130,7 +186,8 @@ const qb_depthwise_3x3_s8 qb_depthwise_3x3_s8_avx2 = {
     .name = "depthwise_3x3_s8_avx2",
     .row = run_row,
     .pack = pack,
-    .block_bytes = FILTER * PARTS * sizeof(__m256i),
+    .block_bytes = 2 * sizeof(half_weights),
     .block = BLOCK,
+    .ahead = AHEAD,
     .order = (const uint8_t[]){0, 1, 2, 3, 8, 9, 10, 11, 4, 5, 6, 7, 12, 13, 14, 15},
 };

@@ -15,7 +15,7 @@ typedef struct packed_depthwise {
     qb_depthwise_row_s8 row_s8; /* all that does not change from row to row */
     qb_depthwise_row_f32 row_f32;
     const void *padding; /* in_c zero points, or zeros */
-    size_t columns;      /* input columns that an output row touches, padding included */
+    size_t columns;      /* input columns that the kernel reads for an output row, padding included */
     size_t pointers;     /* their place in scratch, bytes */
 } packed_depthwise;
 
@@ -247,7 +247,7 @@ bool qb_depthwise_prepare(qb_builder *builder, qb_step *step, qb_linear *op)
     packed->padding = padding;
     const uint64_t before = step->node->arithmetic == QB_ARITH_HYBRID ? qb_hybrid_scratch(s) : 0;
     packed->pointers = (size_t)before;
-    packed->columns = columns_touched(s);
+    packed->columns = columns_touched(s) + (packed->s8_3x3 == NULL ? 0 : packed->s8_3x3->ahead);
     const size_t pixel_step = (size_t)s->stride_w * (size_t)s->filter_h;
     packed->row_s8.pixels = packed->row_f32.pixels = (size_t)s->out_w;
     packed->row_s8.channels = packed->row_f32.channels = channels;
