@@ -65,6 +65,7 @@ typedef struct qb_depthwise_3x3_s8 {
     size_t ahead;         /* columns that it reads behind those under a row's windows */
     const uint8_t *order; /* [block]; NULL: as they are */
     bool symmetric; /* no weight may be -128 */
+    bool shifts_right; /* only for such factors (qb_requant) */
     uint8_t input_offset; /* what the kernel adds to every input: `start` has its products taken off */
 } qb_depthwise_3x3_s8;
 

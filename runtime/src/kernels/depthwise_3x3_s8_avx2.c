@@ -174,12 +174,9 @@ static inline __attribute__((always_inline)) void run_blocks(const qb_depthwise_
 
 static void run_row(const qb_depthwise_row_s8 *row)
 {
-    if (row->quant != NULL) return run_blocks(row, true, QB_ANY_FACTORS);
-    switch (qb_factors_of_avx2(&row->by_channel.requant)) {
-    case QB_FROM_ZERO: run_blocks(row, false, QB_FROM_ZERO); break;
-    case QB_SHIFT_RIGHT: run_blocks(row, false, QB_SHIFT_RIGHT); break;
-    case QB_ANY_FACTORS: run_blocks(row, false, QB_ANY_FACTORS); break;
-    }
+    if (row->quant != NULL) run_blocks(row, true, QB_SHIFT_RIGHT);
+    else if (row->by_channel.requant.from_zero) run_blocks(row, false, QB_FROM_ZERO);
+    else run_blocks(row, false, QB_SHIFT_RIGHT);
 }
 
 const qb_depthwise_3x3_s8 qb_depthwise_3x3_s8_avx2 = {
@@ -189,5 +186,6 @@ const qb_depthwise_3x3_s8 qb_depthwise_3x3_s8_avx2 = {
     .block_bytes = 2 * sizeof(half_weights),
     .block = BLOCK,
     .ahead = AHEAD,
+    .shifts_right = true,
     .order = (const uint8_t[]){0, 1, 2, 3, 8, 9, 10, 11, 4, 5, 6, 7, 12, 13, 14, 15},
 };

@@ -14,6 +14,15 @@ bool qb_reserve_scratch(qb_builder *builder, const qb_step *step, uint64_t bytes
     return true;
 }
 
+bool qb_shifts_right(const qb_linear *op)
+{
+    for (int32_t c = 0; c < op->shape.out_c; c++) {
+        const qb_multiplier factor = op->factors[c];
+        if (factor.shift >= 0 || qb_multiply(op->sum_bounds[c], factor) >= INT16_MAX) return false;
+    }
+    return true;
+}
+
 static bool pack_requant(qb_builder *builder, const qb_linear *op, const int32_t *channel_of, size_t count,
                          int32_t input_offset, int32_t packed_zero, qb_channels *channels)
 {
@@ -23,7 +32,7 @@ static bool pack_requant(qb_builder *builder, const qb_linear *op, const int32_t
     int32_t *right = qb_alloc_array(builder, count, sizeof *right);
     if (start == NULL || multiplier == NULL || left == NULL || right == NULL) return false;
     const int32_t depth = (int32_t)qb_linear_depth(&op->shape);
-    bool shifts_right = true;
+    const bool shifts_right = qb_shifts_right(op);
     for (size_t i = 0; i < count; i++) {
         const int32_t c = channel_of[i];
         if (c < 0) continue;
@@ -34,7 +43,6 @@ static bool pack_requant(qb_builder *builder, const qb_linear *op, const int32_t
         multiplier[i] = factor.multiplier;
         left[i] = factor.shift > 0 ? factor.shift : 0;
         right[i] = factor.shift > 0 ? 0 : -factor.shift;
-        shifts_right = shifts_right && factor.shift < 0 && qb_multiply(op->sum_bounds[c], factor) < INT16_MAX;
     }
     channels->start = start;
     channels->requant = (qb_requant){

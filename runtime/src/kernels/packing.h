@@ -34,6 +34,9 @@ typedef struct qb_channels {
     qb_dequant dequant;   /* hybrid */
 } qb_channels;
 
+/* qb_requant.shifts_right of an int8 layer. */
+bool qb_shifts_right(const qb_linear *op);
+
 /* Fills *channels for `count` slots; slot i has the parameters of channel channel_of[i], or zeros where that
  * is negative. Which of requant and dequant is filled follows from op. input_offset: what the kernel adds to every
  * input before it multiplies it by weights whose zero point is packed_zero; start has the difference taken off. False
