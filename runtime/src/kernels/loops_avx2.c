@@ -1,10 +1,11 @@
 /* The loops of loops.h as the compiler makes them for AVX2, but int8 sums and products, for which it multiplies values of
  * 64 bits. */
 #define QB_OWN_BINARY_S8
+#include "affine_sum.h"
 #include "loops_body.h"
 #include "tail_avx2.h"
 
-enum { LANES = 16, SUM_BITS = 20, VALUE_BITS = 24 };
+enum { LANES = 16, WIDE = 2 * LANES, SUM_BITS = 20, VALUE_BITS = 24, FACTOR_BITS = 8 };
 
 /* A factor under 1/2 for all channels. */
 static inline qb_requant_avx2 factors_of(const qb_rescale *by)
@@ -86,21 +87,69 @@ static inline __attribute__((always_inline)) size_t add_sixteens(const qb_binary
 }
 
 /* The operand of the larger scale is halved, and the other is shifted, or halved too. */
-static void add_s8_avx2(const qb_binary_s8 *given, const int8_t *a, const int8_t *b, int8_t *out, size_t count)
+static size_t add_rescaled(const qb_binary_s8 *given, const int8_t *a, const int8_t *b, int8_t *out, size_t count)
 {
     qb_binary_s8 op = *given;
-    size_t done = 0;
     if (!halves(&op.a)) {
         const int8_t *first = a;
         a = b, b = first;
         op.a = given->b, op.a_zero = given->b_zero;
         op.b = given->a, op.b_zero = given->a_zero;
     }
-    if (op.common_bits == SUM_BITS && halves(&op.a) && shifts_right(&op.out)) {
-        if (shifts_right(&op.b)) done = add_sixteens(&op, a, b, out, count, true);
-        else if (halves(&op.b)) done = add_sixteens(&op, a, b, out, count, false);
+    if (op.common_bits != SUM_BITS || !halves(&op.a) || !shifts_right(&op.out)) return 0;
+    if (shifts_right(&op.b)) return add_sixteens(&op, a, b, out, count, true);
+    return halves(&op.b) ? add_sixteens(&op, a, b, out, count, false) : 0;
+}
+
+/* Of the factors of a pair of values: what is left of them over whole multiples of 2^FACTOR_BITS, and these. */
+static inline __m256i factor_pair(int32_t a, int32_t b)
+{
+    return _mm256_set1_epi32((int32_t)((uint32_t)b << 16 | (uint16_t)a));
+}
+
+static inline int32_t upper_part(int32_t factor)
+{
+    return (factor + (1 << (FACTOR_BITS - 1))) >> FACTOR_BITS;
+}
+
+/* Sums that are exact with one rounding (affine_sum.h), as many 32s as there are; returns how many values that is. Pairs of x
+ * and y as the upper bytes of words are themselves times 2^FACTOR_BITS. */
+static size_t add_linear(const qb_binary_s8 *op, const int8_t *a, const int8_t *b, int8_t *out, size_t count)
+{
+    const int32_t a_upper = upper_part(op->sum.a), b_upper = upper_part(op->sum.b), unit = 1 << FACTOR_BITS;
+    const __m256i upper = factor_pair(a_upper, b_upper), start = _mm256_set1_epi32(op->sum.start);
+    const __m256i lower = factor_pair(op->sum.a - a_upper * unit, op->sum.b - b_upper * unit);
+    const __m256i min = _mm256_set1_epi8((int8_t)op->range.min), max = _mm256_set1_epi8((int8_t)op->range.max);
+    const __m256i zero = _mm256_setzero_si256();
+    size_t i = 0;
+    for (; i + WIDE <= count; i += WIDE) {
+        const __m256i x = _mm256_loadu_si256((const __m256i *)(a + i)), y = _mm256_loadu_si256((const __m256i *)(b + i));
+        const __m256i bytes[2] = {_mm256_unpacklo_epi8(x, y), _mm256_unpackhi_epi8(x, y)};
+        __m256i sums[4];
+#pragma unroll
+        for (size_t j = 0; j < 4; j++) {
+            const __m256i from = bytes[j / 2];
+            const __m256i words = j % 2 == 0 ? _mm256_unpacklo_epi8(zero, from) : _mm256_unpackhi_epi8(zero, from);
+            const __m256i more = _mm256_madd_epi16(_mm256_srai_epi16(words, FACTOR_BITS), lower);
+            const __m256i sum = _mm256_add_epi32(_mm256_add_epi32(_mm256_madd_epi16(words, upper), start), more);
+            sums[j] = _mm256_srai_epi32(sum, QB_SUM_BITS);
+        }
+        const __m256i low = _mm256_packs_epi32(sums[0], sums[1]), high = _mm256_packs_epi32(sums[2], sums[3]);
+        const __m256i saturated = _mm256_packs_epi16(low, high);
+        _mm256_storeu_si256((__m256i *)(out + i), _mm256_min_epi8(_mm256_max_epi8(saturated, min), max));
     }
-    add_s8(&op, a + done, b + done, out + done, count - done);
+    return i;
+}
+
+static void add_s8_avx2(const qb_binary_s8 *op, const int8_t *a, const int8_t *b, int8_t *out, size_t count)
+{
+    const size_t done = (op->sum.exact ? add_linear : add_rescaled)(op, a, b, out, count);
+    add_s8(op, a + done, b + done, out + done, count - done);
+}
+
+static qb_affine_sum find_sum(const qb_binary_s8 *op, double a, double b)
+{
+    return qb_find_affine_sum(op, a, b, add_s8_avx2);
 }
 
 static inline __m256i load_centred(const int8_t *from, __m256i zero)
@@ -127,6 +176,7 @@ static void mul_s8_avx2(const qb_binary_s8 *given, const int8_t *a, const int8_t
 }
 
 const qb_loops qb_loops_avx2 = {
+    .find_sum = find_sum,
     .add_s8 = add_s8_avx2,
     .mul_s8 = mul_s8_avx2,
     .find_range = qb_find_range,
