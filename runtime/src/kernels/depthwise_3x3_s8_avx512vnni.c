@@ -109,12 +109,12 @@ static inline __attribute__((always_inline)) void run_pair(const windows *w, __m
         const __m512i low = add_window(low_start, columns, first, low_weights);
         const __m512i high = add_window(high_start, columns, first + 1, high_weights);
         const __m512i pair =
-            qb_words_avx512(qb_multiply_avx512(low, &a, from_zero), qb_multiply_avx512(high, &b, from_zero), &ends);
+            qb_words_avx512(qb_multiply_avx512(low, &a, from_zero), qb_multiply_avx512(high, &b, from_zero), &ends, from_zero);
         if (first == 0) {
             words[k] = pair;
             continue;
         }
-        const __m512i bytes = qb_bytes_avx512(words[k], pair, &ends);
+        const __m512i bytes = qb_bytes_avx512(words[k], pair, &ends, from_zero);
         int8_t *to = out + w->out[0] + k * w->out_step;
         if (w->out[1] == w->out[0] + HALF) {
             _mm512_storeu_si512(to, bytes);

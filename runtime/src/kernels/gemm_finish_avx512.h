@@ -21,9 +21,9 @@ static inline __attribute__((always_inline)) void qb_finish_s8_avx512(const qb_t
     for (size_t r = 0; r < tile->rows; r += 2, sums += 4, out += 2 * tile->out_stride) {
         __m512i values[4];
         for (size_t i = 0; i < 4; i++) values[i] = qb_multiply_avx512(sums[i], i % 2 == 0 ? &low : &high, from_zero);
-        const __m512i words = qb_words_avx512(values[0], values[1], &ends),
-                      next = qb_words_avx512(values[2], values[3], &ends);
-        const __m512i bytes = qb_in_order_avx512(qb_bytes_avx512(words, next, &ends));
+        const __m512i words = qb_words_avx512(values[0], values[1], &ends, from_zero),
+                      next = qb_words_avx512(values[2], values[3], &ends, from_zero);
+        const __m512i bytes = qb_in_order_avx512(qb_bytes_avx512(words, next, &ends, from_zero));
         _mm256_mask_storeu_epi8(out, lanes, _mm512_castsi512_si256(bytes));
         if (r + 1 == tile->rows) break;
         _mm256_mask_storeu_epi8(out + tile->out_stride, lanes, _mm512_extracti64x4_epi64(bytes, 1));

@@ -41,8 +41,9 @@ static void add_rescaled(const qb_binary_s8 *op, const int8_t *a, const int8_t *
                                                  qb_multiply_avx512(y, &b_factors, false));
             sums[j] = qb_multiply_avx512(sum, &out_factors, false);
         }
-        const __m512i low = qb_words_avx512(sums[0], sums[1], &ends), high = qb_words_avx512(sums[2], sums[3], &ends);
-        _mm512_storeu_si512(out + i, qb_in_order_avx512(qb_bytes_avx512(low, high, &ends)));
+        const __m512i low = qb_words_avx512(sums[0], sums[1], &ends, false),
+                      high = qb_words_avx512(sums[2], sums[3], &ends, false);
+        _mm512_storeu_si512(out + i, qb_in_order_avx512(qb_bytes_avx512(low, high, &ends, false)));
     }
 }
 
@@ -64,7 +65,7 @@ static void add_linear(const qb_binary_s8 *op, const int8_t *a, const int8_t *b,
             sums[j] = _mm512_srai_epi32(_mm512_add_epi32(_mm512_add_epi32(x, start), y), QB_SUM_BITS);
         }
         const __m512i low = _mm512_packs_epi32(sums[0], sums[1]), high = _mm512_packs_epi32(sums[2], sums[3]);
-        _mm512_storeu_si512(out + i, qb_in_order_avx512(qb_bytes_avx512(low, high, &ends)));
+        _mm512_storeu_si512(out + i, qb_in_order_avx512(qb_bytes_avx512(low, high, &ends, false)));
     }
 }
 
@@ -114,9 +115,9 @@ static inline __attribute__((always_inline)) void multiply(const qb_binary_s8 *o
             const __m512i lower = _mm512_mullo_epi16(x, y), upper = _mm512_mulhi_epi16(x, y);
             const __m512i first = qb_multiply_avx512(_mm512_unpacklo_epi16(lower, upper), &factors, from_zero);
             const __m512i second = qb_multiply_avx512(_mm512_unpackhi_epi16(lower, upper), &factors, from_zero);
-            words[half] = qb_words_avx512(first, second, &ends);
+            words[half] = qb_words_avx512(first, second, &ends, from_zero);
         }
-        const __m512i bytes = qb_bytes_avx512(words[0], words[1], &ends);
+        const __m512i bytes = qb_bytes_avx512(words[0], words[1], &ends, from_zero);
         _mm512_storeu_si512(out + i, _mm512_permutexvar_epi64(in_order, bytes));
     }
 }

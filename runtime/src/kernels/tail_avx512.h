@@ -18,9 +18,9 @@ static inline __mmask16 qb_lanes_avx512(size_t width)
 typedef struct qb_requant_avx512 {
     __m512i even, odd;             /* multipliers */
     __m512i even_nudge, odd_nudge; /* what both roundings add to the product */
-    __m512i left;                  /* shift before the product */
+    __m512i left;                  /* shift before the product; of all bits where the multiplier is 0 */
     __m512i right;                 /* and of its upper half */
-    __mmask16 shifted, used;       /* right > 0; multiplier > 0 */
+    __m512i sign;                  /* shift of a sum that leaves 1 where it is negative and right > 0, else 0 */
 } qb_requant_avx512;
 
 /* Both roundings of qb_multiply add before they shift: 2^30 to the product, which leaves 31 bits, then 2^(right − 1)
@@ -31,7 +31,7 @@ typedef struct qb_requant_avx512 {
 static inline __attribute__((always_inline)) qb_requant_avx512 qb_requant_of_avx512(__m512i multiplier, __m512i left,
                                                                                     __m512i right, const bool from_zero)
 {
-    const __m512i one = _mm512_set1_epi32(1);
+    const __m512i one = _mm512_set1_epi32(1), all = _mm512_set1_epi32(32);
     const __mmask16 shifted = _mm512_test_epi32_mask(right, right);
     const __m512i half = _mm512_maskz_sllv_epi32(shifted, one, _mm512_sub_epi32(right, one));
     const __m512i low = _mm512_maskz_mov_epi32(0x5555, half), high = _mm512_srli_epi64(half, 32);
@@ -41,13 +41,12 @@ static inline __attribute__((always_inline)) qb_requant_avx512 qb_requant_of_avx
     const __m512i factor = _mm512_slli_epi32(multiplier, doubled);
     return (qb_requant_avx512){
         .even = factor,
-        .odd = _mm512_srli_epi64(factor, 32),
+        .odd = _mm512_shuffle_epi32(factor, _MM_PERM_DDBB),
         .even_nudge = _mm512_slli_epi64(even, doubled),
         .odd_nudge = _mm512_slli_epi64(odd, doubled),
-        .left = left,
+        .left = _mm512_mask_mov_epi32(left, _mm512_testn_epi32_mask(multiplier, multiplier), all),
         .right = from_zero ? _mm512_sub_epi32(right, one) : right,
-        .shifted = shifted,
-        .used = _mm512_test_epi32_mask(multiplier, multiplier),
+        .sign = _mm512_mask_sub_epi32(all, shifted, all, one),
     };
 }
 
@@ -69,8 +68,7 @@ static inline __attribute__((always_inline)) __m512i qb_multiply_avx512(__m512i 
     __m512i high = _mm512_mask_shuffle_epi32(odd, 0x5555, even, _MM_PERM_DDBB);
     if (!from_zero) {
         /* halves go away from zero: one less before the shift of a negative value */
-        const __m512i away = _mm512_mask_add_epi32(shifted, r->shifted, shifted, _mm512_srai_epi32(shifted, 31));
-        high = _mm512_mask_add_epi32(high, r->used, high, away);
+        high = _mm512_add_epi32(high, _mm512_sub_epi32(shifted, _mm512_srlv_epi32(shifted, r->sign)));
     }
     return _mm512_srav_epi32(high, r->right);
 }
@@ -85,16 +83,20 @@ static inline qb_ends_avx512 qb_ends_load_avx512(const qb_requant *q)
     return (qb_ends_avx512){_mm512_set1_epi16(q->zero), _mm512_set1_epi8(q->min), _mm512_set1_epi8(q->max)};
 }
 
-/* Two registers of multiplied sums to words with the zero point. Each quarter of the result has a quarter of the first,
- * then of the second. */
-static inline __m512i qb_words_avx512(__m512i first, __m512i second, const qb_ends_avx512 *ends)
+/* Two registers of multiplied sums to words, with the zero point unless that is -128. Each quarter of the result has a
+ * quarter of the first, then of the second. */
+static inline __attribute__((always_inline)) __m512i qb_words_avx512(__m512i first, __m512i second,
+                                                                     const qb_ends_avx512 *ends, const bool from_zero)
 {
-    return _mm512_adds_epi16(_mm512_packs_epi32(first, second), ends->zero);
+    const __m512i words = _mm512_packs_epi32(first, second);
+    return from_zero ? words : _mm512_adds_epi16(words, ends->zero);
 }
 
 /* The words to bytes, by quarters again, saturated and activated. */
-static inline __m512i qb_bytes_avx512(__m512i first, __m512i second, const qb_ends_avx512 *ends)
+static inline __attribute__((always_inline)) __m512i qb_bytes_avx512(__m512i first, __m512i second,
+                                                                     const qb_ends_avx512 *ends, const bool from_zero)
 {
+    if (from_zero) return _mm512_xor_si512(_mm512_packus_epi16(first, second), _mm512_set1_epi8(INT8_MIN));
     return _mm512_min_epi8(_mm512_max_epi8(_mm512_packs_epi16(first, second), ends->min), ends->max);
 }
 
