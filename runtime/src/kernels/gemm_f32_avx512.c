@@ -5,17 +5,6 @@
 
 enum { MR = 6, NR = 16, PANELS = 4 };
 
-/* At most sixteen columns; their sums are PANELS registers apart from row to row. */
-static void finish(const qb_tile_f32 *tile, size_t column, const __m512 *sums)
-{
-    const size_t left = tile->end_column - column;
-    const __mmask16 lanes = qb_lanes_avx512(left < NR ? left : NR);
-    float *out = tile->out + column;
-    for (size_t r = 0; r < tile->rows; r++, sums += PANELS, out += tile->out_stride) {
-        _mm512_mask_storeu_ps(out, lanes, qb_clamp_avx512(*sums, tile->range));
-    }
-}
-
 /* `rows` and `panels` are constants wherever this is inlined: the loops over them unroll and the sums stay in
  * registers. */
 static inline __attribute__((always_inline)) void multiply(const qb_tile_f32 *tile, size_t column, const size_t rows,
@@ -24,11 +13,11 @@ static inline __attribute__((always_inline)) void multiply(const qb_tile_f32 *ti
     const size_t line = tile->taps * tile->depth, panel = line * NR;
     const float *weights = tile->weights + column * line;
     const char *ahead = qb_ahead(tile, column, PANELS * NR);
-    __m512 acc[MR][PANELS], sums[MR][PANELS];
+    __m512 sums[MR][PANELS];
 #pragma unroll
     for (size_t r = 0; r < rows; r++) {
 #pragma unroll
-        for (size_t p = 0; p < panels; p++) acc[r][p] = _mm512_load_ps(tile->bias + column + p * NR);
+        for (size_t p = 0; p < panels; p++) sums[r][p] = _mm512_load_ps(tile->bias + column + p * NR);
     }
     for (size_t t = 0; t < tile->taps; t++) {
         const float *const *x = tile->inputs + t * MR;
@@ -41,16 +30,21 @@ static inline __attribute__((always_inline)) void multiply(const qb_tile_f32 *ti
             for (size_t r = 0; r < rows; r++) {
                 const __m512 value = _mm512_set1_ps(x[r][k]);
 #pragma unroll
-                for (size_t p = 0; p < panels; p++) acc[r][p] = _mm512_fmadd_ps(value, w[p], acc[r][p]);
+                for (size_t p = 0; p < panels; p++) sums[r][p] = _mm512_fmadd_ps(value, w[p], sums[r][p]);
             }
         }
     }
+    const size_t left = tile->end_column - column, before = (panels - 1) * NR, stride = tile->out_stride;
+    const __mmask16 last = qb_lanes_avx512(left - before < NR ? left - before : NR);
+    const qb_range_f32 range = tile->range;
+    float *out = tile->out + column;
 #pragma unroll
-    for (size_t r = 0; r < rows; r++) {
+    for (size_t r = 0; r < rows; r++, out += stride) {
+        if (r >= tile->rows) break;
 #pragma unroll
-        for (size_t p = 0; p < panels; p++) sums[r][p] = acc[r][p];
+        for (size_t p = 0; p + 1 < panels; p++) _mm512_storeu_ps(out + p * NR, qb_clamp_avx512(sums[r][p], range));
+        _mm512_mask_storeu_ps(out + before, last, qb_clamp_avx512(sums[r][panels - 1], range));
     }
-    for (size_t p = 0; p < panels; p++) finish(tile, column + p * NR, sums[0] + p);
 }
 
 static inline __attribute__((always_inline)) void multiply_rows(const qb_tile_f32 *tile, const size_t rows)
