@@ -63,9 +63,10 @@ static void run_tile(const qb_tile_f32 *tile)
 {
     switch (tile->rows) {
     case 1: multiply_rows(tile, 1); break;
-    case 2: multiply_rows(tile, 2); break;
+    case 2:
     case 3:
-    case 4: multiply_rows(tile, 4); break; /* a row too many is computed and not stored */
+    case 4: multiply_rows(tile, 4); break; /* rows too many are computed and not stored */
+    case 5: multiply_rows(tile, 5); break;
     default: multiply_rows(tile, MR); break;
     }
 }
