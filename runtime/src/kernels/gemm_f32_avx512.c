@@ -59,8 +59,18 @@ static inline __attribute__((always_inline)) void multiply_rows(const qb_tile_f3
     }
 }
 
+/* Brings what the next tile writes into the cache, which stores would wait for one by one. */
+static void fetch_outputs(const qb_tile_f32 *tile)
+{
+    const float *row = tile->out + MR * tile->out_stride;
+    for (size_t r = 0; r < MR; r++, row += tile->out_stride) {
+        for (size_t column = tile->first_column; column < tile->end_column; column += NR) __builtin_prefetch(row + column);
+    }
+}
+
 static void run_tile(const qb_tile_f32 *tile)
 {
+    fetch_outputs(tile);
     switch (tile->rows) {
     case 1: multiply_rows(tile, 1); break;
     case 2:

@@ -12,6 +12,14 @@ typedef struct pixel {
     int32_t y, x;
 } pixel;
 
+/* Sets [first, end): the output positions along an axis whose windows have no padding. span: of a window. */
+static void find_inside(int32_t in, int32_t out, int32_t span, int32_t stride, int32_t pad, int32_t *first, int32_t *end)
+{
+    const int64_t room = (int64_t)in + pad - span, last = room < 0 ? 0 : room / stride + 1;
+    *first = (pad + stride - 1) / stride;
+    *end = last < out ? (int32_t)last : out;
+}
+
 qb_rows qb_rows_plan(const qb_linear_shape *s, size_t size, size_t mr, size_t granule, size_t gather_below,
                      bool takes_lines)
 {
@@ -36,6 +44,9 @@ qb_rows qb_rows_plan(const qb_linear_shape *s, size_t size, size_t mr, size_t gr
     } else {
         rows.kind = QB_ROWS_INDIRECT;
     }
+    const int32_t high = (s->filter_h - 1) * s->dilation_h + 1, wide = (s->filter_w - 1) * s->dilation_w + 1;
+    find_inside(s->in_h, s->out_h, high, s->stride_h, s->pad_top, &rows.top, &rows.bottom);
+    find_inside(s->in_w, s->out_w, wide, s->stride_w, s->pad_left, &rows.left, &rows.right);
     if (rows.kind != QB_ROWS_LINES) rows.readable = rows.depth * size;
     rows.pointers_bytes = (uint64_t)rows.taps * mr * sizeof(void *);
     return rows;
@@ -49,8 +60,10 @@ static void place(const qb_linear_shape *s, pixel *p)
 
 static pixel pixel_at(const qb_linear_shape *s, size_t index)
 {
-    const size_t width = (size_t)s->out_w, area = width * (size_t)s->out_h;
-    pixel p = {(int32_t)(index / area), (int32_t)(index % area / width), (int32_t)(index % width), 0, 0};
+    /* 32 bits, as QB_MEMORY_LIMIT allows no more pixels: processors divide them in half the time. */
+    const uint32_t pixel_index = (uint32_t)index, width = (uint32_t)s->out_w, high = (uint32_t)s->out_h;
+    const uint32_t row = pixel_index / width;
+    pixel p = {(int32_t)(row / high), (int32_t)(row % high), (int32_t)(pixel_index % width), 0, 0};
     place(s, &p);
     return p;
 }
@@ -79,10 +92,9 @@ static const char *padding_of(const qb_image *image, const pixel *p)
     return (const char *)image->padding + (size_t)p->sample * image->padding_stride;
 }
 
-static bool is_inside(const qb_linear_shape *s, const pixel *p)
+static bool is_inside(const qb_rows *rows, const pixel *p)
 {
-    return p->y >= 0 && p->x >= 0 && p->y + (s->filter_h - 1) * s->dilation_h < s->in_h &&
-           p->x + (s->filter_w - 1) * s->dilation_w < s->in_w;
+    return p->out_x >= rows->left && p->out_x < rows->right && p->out_y >= rows->top && p->out_y < rows->bottom;
 }
 
 /* Where a tap's values are: in the image, or in the padding. */
@@ -99,24 +111,6 @@ static size_t line_step(const qb_rows *rows)
 {
     const qb_linear_shape *s = rows->shape;
     return (size_t)s->dilation_h * (size_t)s->in_w * (size_t)s->in_c * rows->size;
-}
-
-/* One pointer for each tap of a pixel, mr apart. */
-static void point_at_taps(const qb_rows *rows, const qb_image *image, const pixel *p, const void **pointers)
-{
-    const qb_linear_shape *s = rows->shape;
-    const size_t step = (size_t)s->dilation_w * (size_t)s->in_c * rows->size, line = line_step(rows), mr = rows->mr;
-    if (is_inside(s, p)) {
-        const char *left = tap_at(rows, image, p, 0, 0);
-        for (int32_t ky = 0; ky < s->filter_h; ky++, left += line) {
-            const char *tap = left;
-            for (int32_t kx = 0; kx < s->filter_w; kx++, pointers += mr, tap += step) *pointers = tap;
-        }
-    } else {
-        for (int32_t ky = 0; ky < s->filter_h; ky++) {
-            for (int32_t kx = 0; kx < s->filter_w; kx++, pointers += mr) *pointers = tap_at(rows, image, p, ky, kx);
-        }
-    }
 }
 
 /* memcpy in line: a tap's values are few. */
@@ -136,7 +130,7 @@ static void gather_taps(const qb_rows *rows, const qb_image *image, const pixel 
 {
     const qb_linear_shape *s = rows->shape;
     const size_t pixel_bytes = (size_t)s->in_c * rows->size, line = line_step(rows);
-    if (s->dilation_w == 1 && is_inside(s, p)) {
+    if (s->dilation_w == 1 && is_inside(rows, p)) {
         const char *left = tap_at(rows, image, p, 0, 0);
         for (int32_t ky = 0; ky < s->filter_h; ky++, left += line) {
             to = copy(to, left, (size_t)s->filter_w * pixel_bytes);
@@ -170,6 +164,15 @@ static void fill_gathered(const qb_rows *rows, const qb_image *image, size_t fir
     }
 }
 
+/* One pointer for each tap of a pixel, mr apart. */
+static void point_at_taps(const qb_rows *rows, const qb_image *image, const pixel *p, const void **pointers)
+{
+    const qb_linear_shape *s = rows->shape;
+    for (int32_t ky = 0; ky < s->filter_h; ky++) {
+        for (int32_t kx = 0; kx < s->filter_w; kx++, pointers += rows->mr) *pointers = tap_at(rows, image, p, ky, kx);
+    }
+}
+
 /* Copies a pixel's lines, `readable` bytes apart, and points at them, mr apart. */
 static void gather_lines(const qb_rows *rows, const qb_image *image, const pixel *p, const void **pointers,
                          char *gathered)
@@ -184,42 +187,54 @@ static void gather_lines(const qb_rows *rows, const qb_image *image, const pixel
     }
 }
 
+/* How many pixels from p on have windows that can be read in the image, lines with all that may be read of the last
+ * one. All lie in p's row. */
+static size_t count_readable(const qb_rows *rows, const pixel *p)
+{
+    if (!is_inside(rows, p)) return 0;
+    const qb_linear_shape *s = rows->shape;
+    const size_t inside = (size_t)(rows->right - p->out_x);
+    if (rows->kind != QB_ROWS_LINES) return inside;
+    const size_t value = (size_t)s->in_c * rows->size, step = (size_t)s->stride_w * value;
+    const size_t below = (size_t)(s->batch - p->sample) * (size_t)s->in_h - (size_t)p->y;
+    const size_t bytes = (below * (size_t)s->in_w - (size_t)p->x) * value; /* from the window on */
+    const size_t used = (size_t)(s->filter_h - 1) * line_step(rows) + rows->readable;
+    if (bytes < used) return 0;
+    return (inside - 1) * step <= bytes - used ? inside : (bytes - used) / step + 1;
+}
+
+/* The taps or lines of `count` pixels from p on, whose windows can be read in the image. */
+static void point_at_windows(const qb_rows *rows, const qb_image *image, const pixel *p, size_t count,
+                             const void **pointers)
+{
+    const qb_linear_shape *s = rows->shape;
+    const size_t value = (size_t)s->in_c * rows->size, step = (size_t)s->stride_w * value;
+    const size_t across = rows->kind == QB_ROWS_LINES ? 1 : (size_t)s->filter_w, line = line_step(rows);
+    const char *left = tap_at(rows, image, p, 0, 0);
+    for (int32_t ky = 0; ky < s->filter_h; ky++, left += line) {
+        const char *tap = left;
+        for (size_t kx = 0; kx < across; kx++, pointers += rows->mr, tap += (size_t)s->dilation_w * value) {
+            const char *at = tap;
+            for (size_t i = 0; i < count; i++, at += step) pointers[i] = at;
+        }
+    }
+}
+
 static size_t least(size_t a, size_t b)
 {
     return a < b ? a : b;
 }
 
-/* How many pixels from p on have windows whose lines can be read in the image, with all that may be read of the last
- * one. All lie in p's row. */
-static size_t count_readable(const qb_rows *rows, const pixel *p)
+static void fill_windows(const qb_rows *rows, const qb_image *image, size_t first, size_t count, const void **pointers,
+                         char *gathered)
 {
-    const qb_linear_shape *s = rows->shape;
-    if (!is_inside(s, p)) return 0;
-    const size_t value = (size_t)s->in_c * rows->size, step = (size_t)s->stride_w;
-    const size_t inside = (size_t)(s->in_w - s->filter_w - p->x) / step, row = (size_t)(s->out_w - p->out_x);
-    const size_t below = (size_t)(s->batch - p->sample) * (size_t)s->in_h - (size_t)p->y;
-    const size_t bytes = (below * (size_t)s->in_w - (size_t)p->x) * value; /* from the window on */
-    const size_t used = (size_t)(s->filter_h - 1) * line_step(rows) + rows->readable;
-    return bytes < used ? 0 : least(least(inside, (bytes - used) / (step * value)) + 1, row);
-}
-
-/* Windows are read in the image where they are inside it. */
-static void fill_lines(const qb_rows *rows, const qb_image *image, size_t first, size_t count, const void **pointers,
-                       char *gathered)
-{
-    const qb_linear_shape *s = rows->shape;
-    const size_t line = line_step(rows), step = (size_t)(s->stride_w * s->in_c) * rows->size, mr = rows->mr;
-    pixel p = pixel_at(s, first);
-    for (size_t r = 0, done; r < count; r += done, advance(s, &p, (int32_t)done)) {
+    const bool lines = rows->kind == QB_ROWS_LINES;
+    pixel p = pixel_at(rows->shape, first);
+    for (size_t r = 0, done; r < count; r += done, advance(rows->shape, &p, (int32_t)done)) {
         const size_t readable = least(count_readable(rows, &p), count - r);
-        if (readable == 0) {
-            gather_lines(rows, image, &p, pointers + r, gathered + r * rows->taps * rows->readable);
-        } else {
-            const char *from = tap_at(rows, image, &p, 0, 0);
-            for (size_t t = 0; t < rows->taps; t++, from += line) {
-                for (size_t i = 0; i < readable; i++) pointers[t * mr + r + i] = from + i * step;
-            }
-        }
+        if (readable > 0) point_at_windows(rows, image, &p, readable, pointers + r);
+        else if (lines) gather_lines(rows, image, &p, pointers + r, gathered + r * rows->taps * rows->readable);
+        else point_at_taps(rows, image, &p, pointers + r);
         done = readable > 0 ? readable : 1;
     }
 }
@@ -231,15 +246,10 @@ void qb_rows_fill(const qb_rows *rows, const qb_image *image, size_t first, size
         fill_direct(rows, image, first, count, pointers);
     } else if (rows->kind == QB_ROWS_GATHERED) {
         fill_gathered(rows, image, first, count, pointers, gathered);
-    } else if (rows->kind == QB_ROWS_LINES) {
-        fill_lines(rows, image, first, count, pointers, gathered);
     } else {
-        pixel p = pixel_at(rows->shape, first);
-        for (size_t r = 0; r < count; r++, advance(rows->shape, &p, 1)) {
-            point_at_taps(rows, image, &p, pointers + r);
-        }
+        fill_windows(rows, image, first, count, pointers, gathered);
     }
-    for (size_t t = 0; t < rows->taps; t++, pointers += rows->mr) {
+    for (size_t t = 0; count < rows->mr && t < rows->taps; t++, pointers += rows->mr) {
         for (size_t r = count; r < rows->mr; r++) pointers[r] = pointers[count - 1];
     }
 }

@@ -19,6 +19,7 @@ typedef struct qb_rows {
     size_t mr;
     size_t taps, depth;      /* as the micro-kernel sees them; gathered: taps = 1, lines: filter_h */
     size_t readable;         /* bytes that may be read under each pointer */
+    int32_t left, right, top, bottom; /* output columns [left, right) and rows [top, bottom): their windows are inside */
     uint64_t pointers_bytes; /* scratch for the pointers */
     uint64_t gathered_bytes; /* scratch for gathered rows */
 } qb_rows;
