@@ -63,6 +63,7 @@ static inline __attribute__((always_inline)) void multiply_rows(const qb_tile_f3
 static void fetch_outputs(const qb_tile_f32 *tile)
 {
     const float *row = tile->out + MR * tile->out_stride;
+    if (tile->rows < MR) return; /* it is the last, or few are left */
     for (size_t r = 0; r < MR; r++, row += tile->out_stride) {
         for (size_t column = tile->first_column; column < tile->end_column; column += NR) __builtin_prefetch(row + column);
     }
