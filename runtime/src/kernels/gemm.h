@@ -57,8 +57,8 @@ typedef struct qb_tile_s8 {
     void *out;                    /* int8, float or int32; the first row's column 0 */
     size_t out_stride;            /* values from row to row */
     void *workspace; /* QB_ALIGNMENT aligned; its size: qb_gemm_s8.expand */
-    const int8_t *ahead; /* weights that are wanted next: `ahead_lines` cache lines of them for each line of a row */
-    size_t ahead_lines;
+    const int8_t *ahead; /* weights that are wanted next: `ahead_lines` cache lines of them for each line of a row, or for each */
+    size_t ahead_lines;  /* row where `wide` is not NULL */
 } qb_tile_s8;
 
 typedef struct qb_tile_f32 {

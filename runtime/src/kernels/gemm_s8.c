@@ -68,34 +68,6 @@ static void pack_tile(const gemm_run *run, size_t index, size_t first, size_t ro
     packed->kernel->pack(tile);
 }
 
-/* Each of `count` tiles has its share of the next block's weights fetched while it is computed. */
-static void fetch_ahead(const qb_packed_s8 *packed, size_t column, size_t columns, size_t index, size_t count,
-                        qb_tile_s8 *tile)
-{
-    const size_t next = column + packed->block, depth = (size_t)qb_padded_depth(packed);
-    tile->ahead_lines = 0;
-    if (packed->kernel->block == 0 || next >= columns) return;
-    const size_t lines = (depth + CACHE_LINE - 1) / CACHE_LINE;
-    tile->ahead_lines = (packed->block + count - 1) / count;
-    tile->ahead = packed->tile.weights + next * depth + index * tile->ahead_lines * lines * CACHE_LINE;
-}
-
-/* The same for weights that are widened, of which the next `bytes` are wanted when all tiles are computed. */
-static void fetch_share(const int8_t *next, size_t bytes, size_t index, size_t count)
-{
-    const size_t share = (bytes / count + CACHE_LINE) / CACHE_LINE * CACHE_LINE;
-    const int8_t *from = next + index * share;
-    for (size_t at = 0; at < share; at += CACHE_LINE) __builtin_prefetch(from + at, 0, 2);
-}
-
-/* The columns of a tile. out: its first row's column 0. */
-static void run_columns(const gemm_run *run, const qb_linear *op, qb_tile_s8 *tile, char *out)
-{
-    tile->out = tile->tail == QB_TAIL_S32 ? run->scratch + run->packed->sums : out;
-    run->packed->kernel->tile(tile);
-    if (tile->tail == QB_TAIL_S32 && tile->part.last) requantize_sums(op, tile, (int8_t *)out);
-}
-
 /* Works how a batch's only sample was quantized into the columns. */
 static void bind_sample(gemm_run *run, size_t columns)
 {
@@ -107,31 +79,63 @@ static void bind_sample(gemm_run *run, size_t columns)
     run->tile.bound = true;
 }
 
-/* A block's tiles in the columns from `column` on. y: its first row's column 0; row_bytes: from row to row. */
-static void run_block(const gemm_run *run, const qb_linear *op, qb_tile_s8 *tiles, size_t count, size_t column, char *y,
-                      size_t row_bytes)
+/* Tiles whose rows are packed, and where their first row's column 0 goes. */
+typedef struct block {
+    qb_tile_s8 *tiles;
+    size_t count, rows;
+    char *y;
+    size_t row_bytes;
+} block;
+
+/* The columns of one tile from `column` on. */
+static void run_columns(const gemm_run *run, const qb_linear *op, const block *block, size_t index, size_t column)
+{
+    const qb_packed_s8 *packed = run->packed;
+    const size_t columns = (size_t)op->shape.out_c;
+    qb_tile_s8 *tile = &block->tiles[index];
+    char *out = block->y + index * packed->kernel->mr * block->row_bytes;
+    tile->first_column = column;
+    tile->end_column = columns - column < packed->block ? columns : column + packed->block;
+    tile->out = tile->tail == QB_TAIL_S32 ? run->scratch + packed->sums : out;
+    packed->kernel->tile(tile);
+    if (tile->tail == QB_TAIL_S32 && tile->part.last) requantize_sums(op, tile, (int8_t *)out);
+}
+
+/* Columns by packed weights. Each tile has its share of the next columns' fetched while it is computed. */
+static void run_packed(const gemm_run *run, const qb_linear *op, const block *block, size_t column)
+{
+    const qb_packed_s8 *packed = run->packed;
+    const size_t next = column + packed->block, depth = (size_t)qb_padded_depth(packed);
+    const bool fetches = packed->kernel->block > 0 && next < (size_t)op->shape.out_c;
+    const size_t ahead_lines = fetches ? (packed->block + block->count - 1) / block->count : 0;
+    const size_t step = (depth + CACHE_LINE - 1) / CACHE_LINE * ahead_lines * CACHE_LINE;
+    const int8_t *ahead = packed->tile.weights + next * depth;
+    for (size_t i = 0; i < block->count; i++, ahead += step) {
+        block->tiles[i].ahead_lines = ahead_lines;
+        block->tiles[i].ahead = ahead;
+        run_columns(run, op, block, i, column);
+    }
+}
+
+/* Columns by weights that are widened, part by part. Each row has its share of the next part's fetched. */
+static void run_widened(const gemm_run *run, const qb_linear *op, const block *block, size_t column)
 {
     const qb_packed_s8 *packed = run->packed;
     const qb_gemm_s8 *kernel = packed->kernel;
-    const size_t columns = (size_t)op->shape.out_c, left = columns - column;
     const int8_t *weights = packed->tile.weights + column * qb_padded_depth(packed);
-    void *wide = packed->widened ? run->scratch + packed->wide : NULL;
+    void *wide = run->scratch + packed->wide;
     for (qb_part part = qb_parts_first(&packed->parts);; part = qb_parts_next(&packed->parts, &part)) {
-        const size_t bytes = wide == NULL ? 0 : part.taps * part.groups * kernel->kr * kernel->nr;
-        if (wide != NULL) {
-            kernel->widen(weights, bytes, wide);
-            weights += bytes;
-        }
-        for (size_t i = 0; i < count; i++) {
-            if (wide != NULL) {
-                tiles[i].wide = wide;
-                tiles[i].part = part;
-                fetch_share(weights, bytes, i, count);
-            }
-            fetch_ahead(packed, column, columns, i, count, &tiles[i]);
-            tiles[i].first_column = column;
-            tiles[i].end_column = left < packed->block ? columns : column + packed->block;
-            run_columns(run, op, &tiles[i], y + i * kernel->mr * row_bytes);
+        const size_t bytes = part.taps * part.groups * kernel->kr * kernel->nr;
+        kernel->widen(weights, bytes, wide);
+        weights += bytes;
+        const size_t ahead_lines = (bytes / CACHE_LINE + block->rows - 1) / block->rows;
+        for (size_t i = 0; i < block->count; i++) {
+            qb_tile_s8 *tile = &block->tiles[i];
+            tile->wide = wide;
+            tile->part = part;
+            tile->ahead_lines = ahead_lines;
+            tile->ahead = weights + i * kernel->mr * ahead_lines * CACHE_LINE;
+            run_columns(run, op, block, i, column);
         }
         if (part.last) return;
     }
@@ -151,12 +155,13 @@ static void run_tiles(const qb_step *step, const qb_image *image, const qb_sampl
     if (packed->padded) qb_padded_fill(&packed->image, image, (uint8_t *)step->scratch + packed->padded_image);
     for (size_t first = 0; first < pixels; first += block_rows, y += block_rows * row_bytes) {
         const size_t rows = pixels - first < block_rows ? pixels - first : block_rows;
-        const size_t count = (rows + mr - 1) / mr;
-        for (size_t i = 0; i < count; i++) {
+        const block block = {tiles, (rows + mr - 1) / mr, rows, y, row_bytes};
+        for (size_t i = 0; i < block.count; i++) {
             pack_tile(&run, i, first + i * mr, rows - i * mr < mr ? rows - i * mr : mr, &tiles[i]);
         }
         for (size_t column = 0; column < columns; column += packed->block) {
-            run_block(&run, op, tiles, count, column, y, row_bytes);
+            if (packed->widened) run_widened(&run, op, &block, column);
+            else run_packed(&run, op, &block, column);
         }
     }
 }

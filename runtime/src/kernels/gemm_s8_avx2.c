@@ -1,4 +1,4 @@
-/* int8 GEMM on AVX2: tiles of 8 × 16, exact for inputs and weights of [-128, 127].
+/* int8 GEMM on AVX2: tiles of 32 × 16, four rows at a time, exact for inputs and weights of [-128, 127].
  *
  * VPMADDUBSW multiplies unsigned bytes by signed ones and adds two products, but saturates at 16 bits, which two products of one
  * sign may not fit. So inputs are shifted by 128 to be unsigned (input_offset), and where two weights have the same sign the
@@ -13,7 +13,7 @@
  */
 #include "gemm_finish_avx2.h"
 
-enum { MR = 8, SUMMED = 4, NR = QB_FINISH_COLUMNS, KR = 4, BYTES = 32, UNIT = 64 };
+enum { MR = 32, SUMMED = 4, NR = QB_FINISH_COLUMNS, KR = 4, BYTES = 32, UNIT = 64, LINE = 64 };
 enum { POINTERS = MR * sizeof(void *), WIDE = 4 /* registers of a group of depths */ };
 
 /* Bytes from a row to the next in the workspace. */
@@ -169,8 +169,12 @@ static void multiply_rows(const qb_tile_s8 *tile, size_t column, size_t first, _
 static void run_tile(const qb_tile_s8 *tile)
 {
     __m256i *sums = (__m256i *)tile->sums;
+    const int8_t *ahead = tile->ahead;
     for (size_t column = tile->first_column; column < tile->end_column; column += NR) {
-        for (size_t first = 0; first < tile->rows; first += SUMMED) multiply_rows(tile, column, first, sums + first * 2);
+        for (size_t first = 0; first < tile->rows; first += SUMMED) {
+            for (size_t i = 0; i < tile->ahead_lines * SUMMED; i++, ahead += LINE) _mm_prefetch(ahead, _MM_HINT_T1);
+            multiply_rows(tile, column, first, sums + first * 2);
+        }
         if (tile->part.last) qb_finish_avx2(tile, column, sums);
     }
 }

@@ -7,7 +7,7 @@
 
 enum { GRANULE = 16, GATHER_BELOW = 16 }; /* int8 values in a vector register */
 enum { BLOCK_BYTES = 16 * 1024 };
-enum { LEAST_WIDENED = 3 /* tiles */, PART_DEPTH = 512 };
+enum { LEAST_WIDENED = 16 /* rows */, PART_DEPTH = 512 };
 enum { PACKED_BYTES = 128 * 1024, MAX_TILES = 64 }; /* of a block of tiles */
 
 static bool pack_columns(qb_builder *builder, qb_packed_s8 *packed, const qb_linear *op)
@@ -61,7 +61,8 @@ static bool size_block(qb_builder *builder, const qb_step *step, qb_packed_s8 *p
     const uint64_t bytes = qb_round_up(pointers + kernel->expand * kernel->mr * row + QB_GEMM_SLACK, QB_ALIGNMENT);
     if (bytes > INT32_MAX) return qb_refuse(builder, step, "needs more than 2 GB of scratch memory");
     const size_t all = (qb_linear_pixels(packed->rows.shape) + kernel->mr - 1) / kernel->mr;
-    const size_t room = kernel->block > 0 ? 2 * PACKED_BYTES : PACKED_BYTES; /* few columns leave more of the cache */
+    const bool few = kernel->block > 0 || kernel->widen != NULL; /* columns, which leave more of the cache */
+    const size_t room = few ? 2 * PACKED_BYTES : PACKED_BYTES;
     const size_t fitting = (size_t)(room / bytes), most = fitting < MAX_TILES ? fitting : MAX_TILES;
     packed->workspace_bytes = (size_t)bytes;
     packed->tiles = most < 1 ? 1 : all < most ? all : most;
@@ -91,11 +92,12 @@ static void plan_image(qb_packed_s8 *packed, const qb_linear_shape *s)
     packed->rows.pointers_bytes = packed->rows.gathered_bytes = 0;
 }
 
-/* Weights are widened where enough tiles share them. */
+/* Weights are widened where enough rows share them. */
 static void plan_parts(qb_packed_s8 *packed, const qb_linear *op)
 {
     const qb_gemm_s8 *kernel = packed->kernel;
-    packed->widened = kernel->widen != NULL && packed->tiles >= LEAST_WIDENED && op->lowest_weight > -128;
+    const bool shared = qb_linear_pixels(&op->shape) >= LEAST_WIDENED;
+    packed->widened = kernel->widen != NULL && shared && op->lowest_weight > -128;
     if (packed->widened) packed->block = kernel->nr;
     packed->tile.tap_step = packed->padded ? packed->image.tap_step : 0;
     packed->parts = qb_parts_plan(packed->rows.taps, packed->rows.depth, packed->tile.tap_step, kernel->kr,
