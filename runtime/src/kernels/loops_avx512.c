@@ -1,6 +1,8 @@
 /* The loops of loops.h as the compiler makes them for AVX-512, but int8 sums and products, for which it multiplies values of
  * 64 bits. */
+#define QB_OWN_AVERAGE_S8
 #include "affine_sum.h"
+#include "average_s8_avx2.h"
 #include "loops_body.h"
 #include "tail_avx512.h"
 
@@ -139,12 +141,17 @@ static void mul_s8_avx512(const qb_binary_s8 *op, const int8_t *a, const int8_t 
     run_all(from_zero ? multiply_from_zero : multiply_any, op, a, b, out, count);
 }
 
+static void average_s8_avx512(const qb_window *window, const int8_t *in, int8_t *out)
+{
+    (qb_is_few(window) ? qb_average_channels : average_s8)(window, in, out);
+}
+
 const qb_loops qb_loops_avx512 = {
     .find_sum = find_sum,
     .add_s8 = add_s8_avx512,
     .mul_s8 = mul_s8_avx512,
     .find_range = qb_find_range,
     .quantize_sample = qb_quantize_sample,
-    .average_s8 = average_s8,
+    .average_s8 = average_s8_avx512,
     QB_LOOPS_OF_THE_COMPILER,
 };

@@ -54,15 +54,22 @@ static void mul_f32(qb_range_f32 range, const float *a, const float *b, float *o
     INDEPENDENT for (size_t i = 0; i < count; i++) out[i] = qb_clamp_f32(a[i] * b[i], range);
 }
 
-enum { CHUNK = 64 }; /* channels whose results stay in registers while a window is read */
+enum { CHUNK = 64, SMALL_CHUNK = 16 }; /* channels whose results stay in registers while a window is read */
 
-/* Defines a loop over a window. A chunk of `acc_type` accumulators starts as `start`, takes `step` for every pixel of
+/* Smaller where the including file has averages of its own for most windows. */
+#ifdef QB_OWN_AVERAGE_S8
+enum { AVERAGE_CHUNK = SMALL_CHUNK };
+#else
+enum { AVERAGE_CHUNK = CHUNK };
+#endif
+
+/* Defines a loop over a window, of whose channels up to `most` are a chunk. A chunk of `acc_type` accumulators starts as `start`, takes `step` for every pixel of
  * the window, where v is the pixel's value and acc the accumulator, and ends as `end`. */
-#define WINDOW_LOOP(name, type, acc_type, start, step, end)                                                     \
+#define WINDOW_LOOP(name, type, acc_type, most, start, step, end)                                               \
     static inline __attribute__((always_inline)) void name##_chunk(const qb_window *w, const type *in, type *out,  \
                                                                    const size_t channels)                       \
     {                                                                                                           \
-        acc_type chunk[CHUNK];                                                                                  \
+        acc_type chunk[most];                                                                                   \
         for (size_t c = 0; c < channels; c++) chunk[c] = (start);                                               \
         for (size_t y = 0; y < w->rows; y++) {                                                                  \
             for (size_t x = 0; x < w->columns; x++) {                                                           \
@@ -83,8 +90,8 @@ enum { CHUNK = 64 }; /* channels whose results stay in registers while a window 
     {                                                                                                           \
         const qb_window w = *window;                                                                            \
         size_t c = 0;                                                                                           \
-        for (; c + CHUNK <= w.channels; c += CHUNK) name##_chunk(&w, in + c, out + c, CHUNK);                   \
-        for (; c + CHUNK / 4 <= w.channels; c += CHUNK / 4) name##_chunk(&w, in + c, out + c, CHUNK / 4);       \
+        for (; (most) == CHUNK && c + CHUNK <= w.channels; c += CHUNK) name##_chunk(&w, in + c, out + c, CHUNK); \
+        for (; c + SMALL_CHUNK <= w.channels; c += SMALL_CHUNK) name##_chunk(&w, in + c, out + c, SMALL_CHUNK); \
         if (c < w.channels) name##_chunk(&w, in + c, out + c, w.channels - c);                                  \
     }
 
@@ -101,10 +108,10 @@ static inline int8_t average(const qb_window *w, int32_t sum)
     return qb_clamp_s8(divide(sum, (float)count, count / 2, offset * count, offset), w->range_s8);
 }
 
-WINDOW_LOOP(max_s8, int8_t, int8_t, INT8_MIN, v > acc ? v : acc, qb_clamp_s8(acc, w->range_s8))
-WINDOW_LOOP(max_f32, float, float, in[c], v > acc ? v : acc, qb_clamp_f32(acc, w->range_f32))
-WINDOW_LOOP(average_s8, int8_t, int32_t, 0, acc + v, average(w, acc))
-WINDOW_LOOP(average_f32, float, float, 0.0f, acc + v,
+WINDOW_LOOP(max_s8, int8_t, int8_t, CHUNK, INT8_MIN, v > acc ? v : acc, qb_clamp_s8(acc, w->range_s8))
+WINDOW_LOOP(max_f32, float, float, CHUNK, in[c], v > acc ? v : acc, qb_clamp_f32(acc, w->range_f32))
+WINDOW_LOOP(average_s8, int8_t, int32_t, AVERAGE_CHUNK, 0, acc + v, average(w, acc))
+WINDOW_LOOP(average_f32, float, float, CHUNK, 0.0f, acc + v,
             qb_clamp_f32(acc / (float)(w->rows * w->columns), w->range_f32))
 
 static qb_weights_range weights_range(const int8_t *weights, size_t count)
