@@ -11,6 +11,7 @@
 enum {
     TILES_BYTES = 384 * 1024, /* of transformed inputs: the weights of nr columns serve as many tiles as fit */
     UNIT = 16,                /* bytes of a copy */
+    CACHE_LINE = 64,
     STRIDE_GAP = 32,          /* values between points, whose addresses would share a few sets of the cache */
 };
 #define LARGEST_SUM (1 << 25)
@@ -105,15 +106,20 @@ static void run_columns(const qb_step *step, const qb_winograd_block *block, con
     }
 }
 
-static void multiply_parts(const packed *p, const qb_winograd_block *block)
+/* Part by part. The next columns' weights lie from `ahead` on; each part has its share of them fetched. */
+static void multiply_parts(const packed *p, const qb_winograd_block *block, const int8_t *ahead)
 {
+    const size_t bytes = QB_WINOGRAD_TAPS * block->depth * p->kernel->nr / p->parts;
     qb_winograd_block part = *block;
+    part.ahead = ahead;
+    part.ahead_lines = bytes / (CACHE_LINE * QB_WINOGRAD_POINTS) + 1;
     for (size_t first = 0; first < block->depth; first += p->part_depth) {
         part.count = block->depth - first < p->part_depth ? block->depth - first : p->part_depth;
         p->kernel->multiply(&part);
         part.inputs += p->part_depth;
         part.weights += p->part_depth * p->kernel->nr;
         part.products += p->products_stride;
+        part.ahead += part.ahead_lines * QB_WINOGRAD_POINTS * CACHE_LINE;
     }
 }
 
@@ -145,9 +151,9 @@ static void run_tiles(const qb_step *step, const qb_image *image, const qb_sampl
             .products = (int32_t *)(void *)(scratch + p->products),
         };
         for (size_t column = 0; column < (size_t)op->shape.out_c; column += nr) {
-            p->kernel->transform_weights(p->weights + column * QB_WINOGRAD_TAPS * depth, depth * nr, weights,
-                                         p->weights_stride);
-            multiply_parts(p, &block);
+            const int8_t *stored = p->weights + column * QB_WINOGRAD_TAPS * depth;
+            p->kernel->transform_weights(stored, depth * nr, weights, p->weights_stride);
+            multiply_parts(p, &block, stored + nr * QB_WINOGRAD_TAPS * depth);
             tile.first_column = column;
             tile.end_column = column + nr;
             run_columns(step, &block, places, &tile, samples, size);

@@ -35,6 +35,8 @@ typedef struct qb_winograd_block {
     const int16_t *weights; /* [point][weights_stride], a point's being [depth / 2][nr][2] */
     size_t weights_stride;
     int32_t *products; /* [tiles][point][nr] */
+    const int8_t *ahead; /* weights that are wanted next: `ahead_lines` cache lines of them for each point */
+    size_t ahead_lines;
 } qb_winograd_block;
 
 typedef struct qb_winograd {
