@@ -71,11 +71,28 @@ def test_sums_of_every_pair_of_bytes(arch, isa, tmp_path):
 
 
 @pytest.mark.parametrize(("arch", "isa"), VARIANTS)
+def test_products_of_every_pair_of_bytes(arch, isa, tmp_path):
+    """Factors about 1/2 and 1 and down to what leaves few outputs; every second output starts at zero."""
+    skip_unless_it_runs(arch, isa)
+    graph, rng = Graph("products"), np.random.default_rng(5)
+    for index, scale in enumerate((0.9, 1.0, 1.9, 2.1, 60.0, 77.7, 129.0, 200.0, 900.0, 5000.0)):
+        d = op_graphs.Draw(graph, index, True, rng)
+        zeros = rng.integers(-128, 128, 3)
+        x = d.input((BYTES.size**2,), Quantization(np.float32(1.0), zeros[0]))
+        y = d.input((BYTES.size**2,), Quantization(np.float32(1.0), zeros[1]))
+        start = -128 if index % 2 else zeros[2]
+        d.node("Mul", x, y, quant=Quantization(np.float32(scale), start), activation="relu")
+    infer_shapes(graph.verify())
+    inputs = len(graph.nodes) * [np.repeat(BYTES, BYTES.size), np.tile(BYTES, BYTES.size)]
+    check_equals_plain_loops(graph, inputs, arch, isa, tmp_path)
+
+
+@pytest.mark.parametrize(("arch", "isa"), VARIANTS)
 def test_averages_of_every_sum(arch, isa, tmp_path):
     """Windows of few pixels and of more; the values lead through all quotients and ties."""
     skip_unless_it_runs(arch, isa)
     graph, rng, inputs = Graph("averages"), np.random.default_rng(4), []
-    for index, size in enumerate((1, 2, 3, 4, 6, 7, 9, 12, 25, 33, 63, 64, 65)):
+    for index, size in enumerate((1, 2, 3, 4, 6, 7, 9, 12, 25, 33, 63, 64, 65, 126, 127, 128)):
         d = op_graphs.Draw(graph, index, True, rng)
         x = d.input((1, 1, size, 128 * 31))
         sums = np.linspace(-128 * size, 127 * size, 128 * 31).astype(np.int64)

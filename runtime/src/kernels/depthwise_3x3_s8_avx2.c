@@ -108,23 +108,13 @@ static inline __attribute__((always_inline)) void store_s8(const half_tail *tail
                                                            const qb_factors_avx2 factors, __m256i sums[PIXELS][2],
                                                            int8_t *out, size_t next)
 {
-    const __m256i order = _mm256_broadcastsi128_si256(_mm_setr_epi8(0, 2, 1, 3, 4, 6, 5, 7, 8, 10, 9, 11, 12, 14, 13, 15));
-    __m256i words[PIXELS];
-#pragma unroll
+    const __m128i order = _mm_setr_epi8(0, 2, 1, 3, 4, 6, 5, 7, 8, 10, 9, 11, 12, 14, 13, 15);
     for (size_t i = 0; i < PIXELS; i++) {
-        const __m256i low = qb_multiply_avx2(sums[i][0], &tails[0].requant, factors);
-        const __m256i high = qb_multiply_avx2(sums[i][1], &tails[1].requant, factors);
-        words[i] = _mm256_packs_epi32(low, high);
+        for (size_t half = 0; half < 2; half++) {
+            sums[i][half] = qb_multiply_avx2(sums[i][half], &tails[half].requant, factors);
+        }
     }
-    __m256i bytes;
-    if (factors == QB_FROM_ZERO) {
-        bytes = _mm256_xor_si256(_mm256_packus_epi16(words[0], words[1]), _mm256_set1_epi8(INT8_MIN));
-    } else {
-        bytes = _mm256_packs_epi16(_mm256_adds_epi16(words[0], o->zero), _mm256_adds_epi16(words[1], o->zero));
-        bytes = _mm256_max_epi8(bytes, _mm256_broadcastsi128_si256(o->min));
-        bytes = _mm256_min_epi8(bytes, _mm256_broadcastsi128_si256(o->max));
-    }
-    bytes = _mm256_shuffle_epi8(_mm256_permute4x64_epi64(bytes, 0xD8), order);
+    const __m256i bytes = qb_narrow_two_avx2(sums[0], sums[1], o, order, factors);
     _mm_storeu_si128((__m128i *)(out + next), _mm256_extracti128_si256(bytes, 1));
     _mm_storeu_si128((__m128i *)out, _mm256_castsi256_si128(bytes));
 }

@@ -159,22 +159,37 @@ static inline __m256i load_centred(const int8_t *from, __m256i zero)
     return _mm256_sub_epi16(_mm256_cvtepi8_epi16(_mm_loadu_si128((const __m128i *)from)), zero);
 }
 
-static void mul_s8_avx2(const qb_binary_s8 *given, const int8_t *a, const int8_t *b, int8_t *out, size_t count)
+/* As many 32s of products as there are; returns how many values that is. `factors` is a constant wherever this is inlined. */
+static inline __attribute__((always_inline)) size_t multiply_wide(const qb_binary_s8 *op, const int8_t *a, const int8_t *b,
+                                                                  int8_t *out, size_t count, const qb_factors_avx2 factors)
 {
-    const qb_binary_s8 op = *given;
-    const qb_requant_avx2 factors = factors_of(&op.out);
-    const qb_outputs_avx2 outputs = outputs_of(&op);
+    const qb_requant_avx2 by = factors_of(&op->out);
+    const qb_outputs_avx2 outputs = outputs_of(op);
     const __m128i order = _mm_setr_epi8(0, 2, 1, 3, 4, 6, 5, 7, 8, 10, 9, 11, 12, 14, 13, 15);
-    const __m256i a_zero = _mm256_set1_epi16((int16_t)op.a_zero), b_zero = _mm256_set1_epi16((int16_t)op.b_zero);
+    const __m256i a_zero = _mm256_set1_epi16((int16_t)op->a_zero), b_zero = _mm256_set1_epi16((int16_t)op->b_zero);
     size_t i = 0;
-    for (; shifts_right(&op.out) && i + LANES <= count; i += LANES) {
-        const __m256i x = load_centred(a + i, a_zero), y = load_centred(b + i, b_zero);
-        const __m256i low = _mm256_mullo_epi16(x, y), high = _mm256_mulhi_epi16(x, y);
-        const __m256i first = qb_multiply_avx2(_mm256_unpacklo_epi16(low, high), &factors, QB_SHIFT_RIGHT);
-        const __m256i second = qb_multiply_avx2(_mm256_unpackhi_epi16(low, high), &factors, QB_SHIFT_RIGHT);
-        _mm_storeu_si128((__m128i *)(out + i), qb_narrow_avx2(first, second, &outputs, order, QB_SHIFT_RIGHT));
+    for (; i + WIDE <= count; i += WIDE) {
+        __m256i products[2][2];
+#pragma unroll
+        for (size_t j = 0; j < 2; j++) {
+            const __m256i x = load_centred(a + i + j * LANES, a_zero), y = load_centred(b + i + j * LANES, b_zero);
+            const __m256i low = _mm256_mullo_epi16(x, y), high = _mm256_mulhi_epi16(x, y);
+            products[j][0] = qb_multiply_avx2(_mm256_unpacklo_epi16(low, high), &by, factors);
+            products[j][1] = qb_multiply_avx2(_mm256_unpackhi_epi16(low, high), &by, factors);
+        }
+        const __m256i bytes = qb_narrow_two_avx2(products[0], products[1], &outputs, order, factors);
+        _mm256_storeu_si256((__m256i *)(out + i), bytes);
     }
-    mul_s8(&op, a + i, b + i, out + i, count - i);
+    return i;
+}
+
+static void mul_s8_avx2(const qb_binary_s8 *op, const int8_t *a, const int8_t *b, int8_t *out, size_t count)
+{
+    const bool from_zero = op->zero == INT8_MIN && op->range.min == INT8_MIN && op->range.max == INT8_MAX;
+    const size_t done = !shifts_right(&op->out) ? 0
+                        : from_zero             ? multiply_wide(op, a, b, out, count, QB_FROM_ZERO)
+                                                : multiply_wide(op, a, b, out, count, QB_SHIFT_RIGHT);
+    mul_s8(op, a + done, b + done, out + done, count - done);
 }
 
 static void average_s8_avx2(const qb_window *window, const int8_t *in, int8_t *out)

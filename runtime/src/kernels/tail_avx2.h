@@ -104,6 +104,23 @@ static inline __m128i qb_narrow_avx2(__m256i first, __m256i second, const qb_out
     return factors == QB_FROM_ZERO ? ordered : _mm_min_epi8(_mm_max_epi8(ordered, o->min), o->max);
 }
 
+/* The same for two times sixteen, which come one behind the other: fewer instructions than twice. */
+static inline __attribute__((always_inline)) __m256i qb_narrow_two_avx2(const __m256i first[2], const __m256i second[2],
+                                                                        const qb_outputs_avx2 *o, __m128i order,
+                                                                        const qb_factors_avx2 factors)
+{
+    const __m256i a = _mm256_packs_epi32(first[0], first[1]), b = _mm256_packs_epi32(second[0], second[1]);
+    __m256i bytes;
+    if (factors == QB_FROM_ZERO) {
+        bytes = _mm256_xor_si256(_mm256_packus_epi16(a, b), _mm256_set1_epi8(INT8_MIN));
+    } else {
+        bytes = _mm256_packs_epi16(_mm256_adds_epi16(a, o->zero), _mm256_adds_epi16(b, o->zero));
+        bytes = _mm256_max_epi8(bytes, _mm256_broadcastsi128_si256(o->min));
+        bytes = _mm256_min_epi8(bytes, _mm256_broadcastsi128_si256(o->max));
+    }
+    return _mm256_shuffle_epi8(_mm256_permute4x64_epi64(bytes, 0xD8), _mm256_broadcastsi128_si256(order));
+}
+
 static inline qb_factors_avx2 qb_factors_of_avx2(const qb_requant *q)
 {
     return q->from_zero ? QB_FROM_ZERO : q->shifts_right ? QB_SHIFT_RIGHT : QB_ANY_FACTORS;
