@@ -46,7 +46,7 @@ typedef struct qb_tile_s8 {
     const int8_t *const *inputs; /* [taps][mr], for `pack`; past `rows` the last row stands again */
     const int8_t *weights;       /* packed */
     const void *wide;            /* the part's of the nr columns from first_column on, where `widen` was called; else NULL */
-    qb_part part;
+    const qb_part *part;
     int32_t *sums;               /* where the kernel has `widen`: [mr][nr], what the parts before left */
     qb_channels channels;        /* by column */
     bool rows_start;             /* whether any row_start is not 0 */

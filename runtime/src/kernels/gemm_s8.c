@@ -98,7 +98,7 @@ static void run_columns(const gemm_run *run, const qb_linear *op, const block *b
     tile->end_column = columns - column < packed->block ? columns : column + packed->block;
     tile->out = tile->tail == QB_TAIL_S32 ? run->scratch + packed->sums : out;
     packed->kernel->tile(tile);
-    if (tile->tail == QB_TAIL_S32 && tile->part.last) requantize_sums(op, tile, (int8_t *)out);
+    if (tile->tail == QB_TAIL_S32 && tile->part->last) requantize_sums(op, tile, (int8_t *)out);
 }
 
 /* Columns by packed weights. Each tile has its share of the next columns' fetched while it is computed. */
@@ -132,7 +132,7 @@ static void run_widened(const gemm_run *run, const qb_linear *op, const block *b
         for (size_t i = 0; i < block->count; i++) {
             qb_tile_s8 *tile = &block->tiles[i];
             tile->wide = wide;
-            tile->part = part;
+            tile->part = &part;
             tile->ahead_lines = ahead_lines;
             tile->ahead = weights + i * kernel->mr * ahead_lines * CACHE_LINE;
             run_columns(run, op, block, i, column);

@@ -14,6 +14,7 @@ typedef struct qb_packed_s8 {
     qb_padded image;
     bool widened; /* weights, part by part */
     qb_parts parts;
+    qb_part whole; /* all of the depth, where weights are not widened */
     size_t tiles;    /* in a block, whose rows are packed before any of its columns is computed */
     size_t block;    /* columns computed for a block of tiles before the next ones: their weights stay in the cache */
     qb_tile_s8 tile; /* all that does not change from tile to tile */

@@ -114,9 +114,9 @@ static inline starts starts_of(const qb_tile_s8 *tile, size_t column)
 {
     const __m256i *start = (const __m256i *)(tile->channels.start + column), zero = _mm256_setzero_si256();
     starts s = {zero, zero};
-    if (tile->part.first) s = (starts){start[0], start[1]};
+    if (tile->part->first) s = (starts){start[0], start[1]};
     if (tile->wide == NULL) return s;
-    const __m256i *constants = (const __m256i *)tile->wide + tile->part.taps * tile->part.groups * WIDE;
+    const __m256i *constants = (const __m256i *)tile->wide + tile->part->taps * tile->part->groups * WIDE;
     return (starts){_mm256_add_epi32(s.low, constants[0]), _mm256_add_epi32(s.high, constants[1])};
 }
 
@@ -126,17 +126,17 @@ static inline __attribute__((always_inline)) void multiply(const qb_tile_s8 *til
                                                            const size_t rows, const bool wide, __m256i *sums)
 {
     const uint8_t *const *x = (const uint8_t *const *)tile->workspace + first;
-    const size_t groups = tile->part.groups, line = tile->part.taps * groups * NR * KR;
+    const size_t groups = tile->part->groups, line = tile->part->taps * groups * NR * KR;
     const __m256i *weights = wide ? tile->wide : (const __m256i *)(tile->weights + column / NR * line);
     const starts start = starts_of(tile, column);
     __m256i low[SUMMED], high[SUMMED];
     for (size_t r = 0; r < rows; r++) {
         const __m256i row_start = _mm256_set1_epi32(tile->row_start[first + r]);
-        low[r] = _mm256_add_epi32(start.low, tile->part.first ? row_start : sums[r * 2]);
-        high[r] = _mm256_add_epi32(start.high, tile->part.first ? row_start : sums[r * 2 + 1]);
+        low[r] = _mm256_add_epi32(start.low, tile->part->first ? row_start : sums[r * 2]);
+        high[r] = _mm256_add_epi32(start.high, tile->part->first ? row_start : sums[r * 2 + 1]);
     }
-    size_t tap_at = tile->part.at;
-    for (size_t t = 0; t < tile->part.taps; t++, tap_at += tile->tap_step) {
+    size_t tap_at = tile->part->at;
+    for (size_t t = 0; t < tile->part->taps; t++, tap_at += tile->tap_step) {
         for (size_t at = tap_at; at < tap_at + groups * KR; at += KR, weights += wide ? WIDE : WIDE / 2) {
             const __m256i low_even = even_bytes(weights[0]), low_odd = odd_bytes(weights[0]);
             const __m256i high_even = even_bytes(weights[1]), high_odd = odd_bytes(weights[1]);
@@ -175,7 +175,7 @@ static void run_tile(const qb_tile_s8 *tile)
             for (size_t i = 0; i < tile->ahead_lines * SUMMED; i++, ahead += LINE) _mm_prefetch(ahead, _MM_HINT_T1);
             multiply_rows(tile, column, first, sums + first * 2);
         }
-        if (tile->part.last) qb_finish_avx2(tile, column, sums);
+        if (tile->part->last) qb_finish_avx2(tile, column, sums);
     }
 }
 

@@ -102,7 +102,8 @@ static void plan_parts(qb_packed_s8 *packed, const qb_linear *op)
     packed->tile.tap_step = packed->padded ? packed->image.tap_step : 0;
     packed->parts = qb_parts_plan(packed->rows.taps, packed->rows.depth, packed->tile.tap_step, kernel->kr,
                                   packed->widened ? PART_DEPTH / kernel->kr : INT32_MAX);
-    packed->tile.part = qb_parts_first(&packed->parts);
+    packed->whole = qb_parts_first(&packed->parts);
+    packed->tile.part = &packed->whole;
 }
 
 bool qb_gemm_s8_prepare(qb_builder *builder, qb_step *step, qb_linear *op)
