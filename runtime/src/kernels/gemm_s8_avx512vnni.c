@@ -103,8 +103,20 @@ static void pack_tile(const qb_tile_s8 *tile)
     for (size_t r = 0; r < tile->rows; r++) copy_row(tile, r, pointers[r]);
 }
 
+/* Asks for the lines where the next tile's outputs go, once for each line: those of large images are not in the cache, and
+ * stores that wait for memory hold up what follows. */
+static inline void fetch_outputs(const qb_tile_s8 *tile)
+{
+    const size_t size = tile->tail == QB_TAIL_S8 ? sizeof(int8_t) : sizeof(float), row = tile->out_stride * size;
+    if (tile->first_column * size % CHUNK != 0) return;
+    const char *next = (const char *)tile->out + MR * row + tile->first_column * size;
+#pragma unroll
+    for (size_t r = 0; r < MR; r++, next += row) __builtin_prefetch(next, 1, 3);
+}
+
 static void run_tile(const qb_tile_s8 *tile)
 {
+    if (tile->taps > 1) fetch_outputs(tile);
     /* rows too many are computed and not stored */
     if (tile->rows <= 2) multiply_rows(tile, 2);
     else if (tile->rows <= 8) multiply_rows(tile, 8);
