@@ -19,7 +19,7 @@ from benchmarks import arm_root, page
 from benchmarks.networks import NETWORKS, Network
 from devices import open_device
 from harness import build, cache
-from harness.deploy import deploy
+from harness.deploy import deploy_built
 from harness.errors import BenchError, TrialError
 from harness.pack import write
 from harness.results import Variant
@@ -38,7 +38,7 @@ def ours(device_name: str, model: Path) -> int:
     with closing(open_device(device_name)) as device, tempfile.TemporaryDirectory() as folder:
         packed = Path(folder) / "model.qbm"
         write(open_source(str(model)).graph, packed)
-        there = deploy(device, build.runner(device.info().arch), [packed])
+        there = deploy_built(device, [packed])
         variant = Variant(model.stem, "", there.files[packed], "", packed.stat().st_size)
         counted = instructions_per_inference(device, there.runner, variant)
     if counted is None:

@@ -10,11 +10,12 @@ from __future__ import annotations
 import hashlib
 import re
 import struct
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from devices import Device
+from devices import Device, DeviceInfo
+from harness import build
 from harness.errors import DeviceError, UsageError
 
 # ELF header: e_ident[EI_CLASS] and e_machine of what build.py compiles (System V ABI, figure 4-4).
@@ -27,8 +28,12 @@ MARGIN_BYTES = 16 << 20  # of a device's disk that is left free
 
 @dataclass(frozen=True)
 class Deployed:
-    """Names on the device; `files` by their local path. sent_bytes: of what was not there yet."""
+    """What the device said of itself, and names there; `files` by their local path.
 
+    sent_bytes: of what was not there yet.
+    """
+
+    info: DeviceInfo
     runner: str
     files: dict[Path, str]
     sent_bytes: int
@@ -95,7 +100,18 @@ def deploy(device: Device, runner: Path, files: Iterable[Path] = ()) -> Deployed
     Raises UsageError for a file that cannot be read, DeviceError for a runner of another architecture and for
     a file that does not arrive as it was sent.
     """
+    return _deploy(device, device.info(), runner, files)
+
+
+def deploy_built(
+    device: Device, files: Iterable[Path] = (), progress: Callable[[str], None] | None = None
+) -> Deployed:
+    """`deploy` of the runner for the device's architecture, built first where the cache lacks it."""
     info = device.info()
+    return _deploy(device, info, build.runner(info.arch, progress), files)
+
+
+def _deploy(device: Device, info: DeviceInfo, runner: Path, files: Iterable[Path]) -> Deployed:
     check_architecture(runner, info.arch, info.name)
     names, sent = {}, 0
     for path in (runner, *files):
@@ -104,7 +120,7 @@ def deploy(device: Device, runner: Path, files: Iterable[Path] = ()) -> Deployed
         if not device.has(names[path], digest):
             _send(device, path, names[path], digest)
             sent += path.stat().st_size
-    return Deployed(names.pop(runner), names, sent)
+    return Deployed(info, names.pop(runner), names, sent)
 
 
 def clean(device: Device) -> int:

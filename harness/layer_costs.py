@@ -7,7 +7,7 @@ from pathlib import Path
 
 from devices import Device
 from harness import build, lease
-from harness.deploy import deploy
+from harness.deploy import deploy_built
 from harness.errors import DeviceError
 from harness.graph import Graph
 from harness.pack import write
@@ -25,8 +25,8 @@ def profile(
 
     Raises DeviceError and TrialError.
     """
-    info = device.info()
-    there = deploy(device, build.runner(info.arch, lambda text: progress(text, 0, 0)), [model])
+    there = deploy_built(device, [model], lambda text: progress(text, 0, 0))
+    info = there.info
     variant = Variant("profile", "", there.files[model], "", model.stat().st_size)
     nodes = profile_trial(device, there.runner, variant, 1 if info.emulated else runs)
     instructions = instructions_by_node(device, there.runner, variant, len(nodes))

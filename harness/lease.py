@@ -22,8 +22,8 @@ from pathlib import Path
 from threading import Event, Thread
 
 from devices import Device, RunResult
-from harness import build, cache, runner_output
-from harness.deploy import deploy
+from harness import cache, runner_output
+from harness.deploy import deploy_built
 from harness.environment import held_governor
 from harness.errors import DeviceError, TrialError, UsageError
 from harness.files import replacing
@@ -142,8 +142,8 @@ def for_measuring(
     note: Callable[[str], None] = lambda text: None,
 ) -> Iterator[Device]:
     """The device under its lease, its governor held. The runner grants leases: it is sent first and alone."""
-    info = device.info()
-    there = deploy(device, build.runner(info.arch, lambda text: progress(text, 0, 0)))
+    there = deploy_built(device, progress=lambda text: progress(text, 0, 0))
+    info = there.info
     if there.sent_bytes:
         note(f"{info.name}: runner: {there.sent_bytes:,} bytes sent")
 

@@ -9,8 +9,8 @@ import numpy as np
 
 import devices
 from devices import RunResult
-from harness import build, runner_output
-from harness.deploy import deploy
+from harness import runner_output
+from harness.deploy import deploy_built
 from harness.errors import FormatError
 from harness.graph import Graph
 from harness.pack import tensor_names, write
@@ -67,9 +67,8 @@ class Observing:
     ) -> Iterator[tuple[RunResult, str, int, int]]:
         """Runs the samples chunk by chunk: (result, nonce, first, count) of each."""
         device = devices.open_device("local")
-        runner = build.runner(device.info().arch, lambda text: self._progress(text, 0, 0))
         files = [self._model, self._data, *([ranges] if ranges else [])]
-        there = deploy(device, runner, files)
+        there = deploy_built(device, files, lambda text: self._progress(text, 0, 0))
         argv = [there.runner, mode, "--model", there.files[self._model], "--data", there.files[self._data]]
         argv += ["--ranges", there.files[ranges], "--bins", bins] if ranges else []
         for first in range(0, self._samples, CHUNK):

@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 
 from devices import Device
-from harness import build, runner_output
-from harness.deploy import deploy
+from harness import runner_output
+from harness.deploy import deploy_built
 from harness.errors import FormatError, UsageError
 from harness.graph import Graph
 from harness.pack import write
@@ -57,8 +57,7 @@ def predict_all(
     model, sent, received = work / "predict.qbm", work / "input.bin", work / "output.bin"
     write(graph, model)
     inputs.tofile(sent)
-    runner = build.runner(device.info().arch, lambda text: progress(text, 0, 0))
-    there = deploy(device, runner, [model, sent])
+    there = deploy_built(device, [model, sent], lambda text: progress(text, 0, 0))
     output = f"{Path(there.files[sent]).stem}.out"
     nonce = runner_output.new_nonce()
     argv = [there.runner, "predict", "--model", there.files[model], "--nonce", nonce]

@@ -25,7 +25,7 @@ from pathlib import Path
 import numpy as np
 
 from devices import Device
-from harness.deploy import deploy
+from harness.deploy import deploy_built
 from harness.graph import Graph, Node, Tensor
 from harness.ops import infer_shapes
 from harness.pack import write
@@ -68,18 +68,16 @@ def verdict(node: NodeTime, peaks: Peaks) -> str | None:
     return "overhead" if node.median_ns > OVERHEAD * least[0] else least[1]
 
 
-def measure_peaks(
-    device: Device, runner: Path, nodes: Sequence[NodeTime], model_bytes: int, work: Path
-) -> Peaks:
+def measure_peaks(device: Device, nodes: Sequence[NodeTime], model_bytes: int, work: Path) -> Peaks:
     """The peaks that the verdicts of these nodes need.
 
-    runner: the binary on this machine. work: a folder for model files. Raises DeviceError and TrialError.
+    work: a folder for model files. Raises DeviceError and TrialError.
     """
     arithmetics = sorted({node.arithmetic for node in nodes if node.macs} & PEAK_GRAPHS.keys())
     files = {arithmetic: work / f"peak-{arithmetic}.qbm" for arithmetic in arithmetics}
     for arithmetic, path in files.items():
         write(PEAK_GRAPHS[arithmetic](_suiting_convolution()), path)
-    there = deploy(device, runner, files.values())
+    there = deploy_built(device, files.values())
     macs_per_ns, macs_per_instruction = {}, {}
     for arithmetic, path in files.items():
         variant = Variant(arithmetic, arithmetic, there.files[path], "", path.stat().st_size)

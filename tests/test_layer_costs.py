@@ -7,8 +7,8 @@ from contextlib import closing
 import pytest
 
 import devices
-from harness import build, lease
-from harness.deploy import deploy
+from harness import lease
+from harness.deploy import deploy_built
 from harness.errors import DeviceError
 from harness.layer_costs import Meter
 from tests.support.graphs import small_network
@@ -31,6 +31,6 @@ def test_every_node_has_a_cost(tmp_path):
 
 def test_nothing_is_measured_on_a_device_that_somebody_else_uses(tmp_path):
     with closing(devices.open_device("local")) as device:
-        runner = deploy(device, build.runner(device.info().arch)).runner
+        runner = deploy_built(device).runner
         with lease.held(device, runner), pytest.raises(DeviceError, match="in use"):
             Meter(device).costs(small_network(), tmp_path, silent)

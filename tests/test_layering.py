@@ -30,7 +30,8 @@ LAYERS = [
     ["harness.exporters"],
     ["harness.samples", "harness.sample_folder", "harness.imagenet", "harness.datasets", "models.training"],
     ["harness.random_samples"],
-    ["harness.artifacts", "harness.build", "harness.environment", "harness.checkup", "harness.deploy"],
+    ["harness.artifacts", "harness.build", "harness.environment", "harness.checkup"],
+    ["harness.deploy"],
     [
         "harness.stats",
         "harness.comparison",

@@ -7,8 +7,7 @@ from contextlib import closing
 import pytest
 
 from devices import open_device
-from harness import build
-from harness.deploy import deploy
+from harness.deploy import deploy_built
 from harness.errors import DeviceError
 from harness.pack import write
 from harness.quantize import hybrid
@@ -43,23 +42,22 @@ def test_verdicts(layer, least, limit):
 
 
 def profiled(name: str, folder, graph):
-    """(device, its runner's local path, its runner, the deployed graph) of a device by name."""
+    """(device, its runner, the deployed graph) of a device by name."""
     try:
         device = open_device(name)
     except DeviceError as error:
         pytest.skip(str(error))
-    binary = build.runner(device.info().arch)
     model = folder / "model.qbm"
     write(graph, model)
-    there = deploy(device, binary, [model])
-    return device, binary, there.runner, Variant("v", "", there.files[model], "", model.stat().st_size)
+    there = deploy_built(device, [model])
+    return device, there.runner, Variant("v", "", there.files[model], "", model.stat().st_size)
 
 
 def test_peaks_of_this_machine(tmp_path):
-    device, binary, runner, variant = profiled("local", tmp_path, hybrid.quantize(small_network()))
+    device, runner, variant = profiled("local", tmp_path, hybrid.quantize(small_network()))
     with closing(device):
         nodes = profile_trial(device, runner, variant, 3)
-        peaks = measure_peaks(device, binary, nodes, variant.size_bytes, tmp_path)
+        peaks = measure_peaks(device, nodes, variant.size_bytes, tmp_path)
     assert peaks.macs_per_ns.keys() == {"hybrid"}
     assert 0.01 < peaks.macs_per_ns["hybrid"] < 10_000
     assert peaks.macs_per_instruction == {}
@@ -68,7 +66,7 @@ def test_peaks_of_this_machine(tmp_path):
 
 
 def test_the_nodes_instructions_make_up_the_inference(tmp_path):
-    device, _, runner, variant = profiled("qemu", tmp_path, small_network())
+    device, runner, variant = profiled("qemu", tmp_path, small_network())
     with closing(device):
         whole = instructions_per_inference(device, runner, variant)
         if whole is None:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 
 import devices
-from harness import build, deploy, lease
+from harness import deploy, lease
 from harness.commands._options import action, seconds
 from harness.progress import ProgressLine
 from harness.text import clean, duration
@@ -38,7 +38,7 @@ def declare(actions) -> None:
 @contextmanager
 def _opened(name: str) -> Iterator[lease.Grants]:
     with ProgressLine() as progress, closing(devices.open_device(name)) as device:
-        runner = deploy.deploy(device, build.runner(device.info().arch, progress)).runner
+        runner = deploy.deploy_built(device, progress=progress).runner
         yield lease.Grants(device, runner)
 
 

@@ -12,10 +12,10 @@ from tabulate import tabulate
 import devices
 from devices import DeviceInfo, Entry
 from devices import _own as own
-from harness import build, checkup, runner_output
+from harness import checkup, runner_output
 from harness.commands import _reserving
 from harness.commands._options import action
-from harness.deploy import deploy
+from harness.deploy import deploy_built
 from harness.errors import UsageError
 from harness.progress import ProgressLine
 from harness.text import clean
@@ -139,8 +139,8 @@ def _check(arguments: Namespace) -> int:
 def _info(arguments: Namespace) -> int:
     """What the device says of itself, and what the runner finds there."""
     with ProgressLine() as progress, closing(devices.open_device(arguments.name)) as device:
-        info = device.info()
-        there = deploy(device, build.runner(info.arch, progress))
+        there = deploy_built(device, progress=progress)
+        info = there.info
         nonce = runner_output.new_nonce()
         result = device.run([there.runner, "info", "--nonce", nonce], INFO_TIMEOUT_S)
         found = runner_output.read_info(result, nonce)

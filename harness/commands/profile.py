@@ -9,7 +9,7 @@ from pathlib import Path
 
 import devices
 from devices import Device
-from harness import build, layer_costs
+from harness import layer_costs
 from harness.commands._options import add_device, add_model, add_quiet, add_variant, positive, source_as
 from harness.pack import write
 from harness.progress import ProgressLine
@@ -41,6 +41,5 @@ def _profile(device: Device, model: Path, runs: int, progress: ProgressLine) -> 
     progress("profiling")
     nodes, instructions = layer_costs.profile(device, model, runs, progress)
     progress("measuring the device's peaks")
-    runner = build.runner(device.info().arch, progress)
-    peaks = measure_peaks(device, runner, nodes, model.stat().st_size, model.parent)
+    peaks = measure_peaks(device, nodes, model.stat().st_size, model.parent)
     return layers.counted(nodes, instructions, peaks) if instructions else layers.timed(nodes, peaks)
