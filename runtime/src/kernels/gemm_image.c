@@ -47,11 +47,13 @@ void qb_padded_point(const qb_padded *p, const uint8_t *filled, size_t first, si
 {
     const qb_linear_shape *s = p->shape;
     const size_t width = (size_t)s->out_w, high = (size_t)s->out_h, step = (size_t)s->stride_w * (size_t)s->in_c;
-    const uint8_t *last = filled;
-    for (size_t r = 0, pixel = first; r < count; pixel += width - pixel % width) {
-        const size_t y = pixel / width, x = pixel % width;
-        const uint8_t *line = filled + y / high * p->sample + y % high * (size_t)s->stride_h * p->line;
-        for (size_t i = x; i < width && r < count; i++, r++) windows[r] = last = line + i * step;
+    const size_t row = first / width;
+    size_t x = first % width, y = row % high, r = 0;
+    const uint8_t *sample = filled + row / high * p->sample, *last = filled;
+    for (; r < count; x = 0) {
+        const uint8_t *line = sample + y * (size_t)s->stride_h * p->line;
+        for (; x < width && r < count; x++, r++) windows[r] = last = line + x * step;
+        if (++y == high) y = 0, sample += p->sample;
     }
-    for (size_t r = count; r < all; r++) windows[r] = last;
+    for (; r < all; r++) windows[r] = last;
 }

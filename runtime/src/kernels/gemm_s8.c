@@ -38,33 +38,51 @@ typedef struct gemm_run {
     char *scratch;
 } gemm_run;
 
-/* Fills in tile number `index` of a block, all but its columns and where they go: `rows` rows from pixel `first`. */
-static void pack_tile(const gemm_run *run, size_t index, size_t first, size_t rows, qb_tile_s8 *tile)
+static qb_sample_quant *quants_of(const gemm_run *run, size_t index)
+{
+    return (qb_sample_quant *)(run->scratch + run->packed->quant) + index * run->packed->kernel->mr;
+}
+
+static int32_t *row_starts_of(const gemm_run *run, size_t index)
+{
+    return (int32_t *)(run->scratch + run->packed->row_start) + index * run->packed->kernel->mr;
+}
+
+/* What tile number `index` is in every block. */
+static void begin_tile(const gemm_run *run, size_t index, qb_tile_s8 *tile)
 {
     const qb_packed_s8 *packed = run->packed;
     const size_t mr = packed->kernel->mr;
-    const void **pointers = (const void **)(run->scratch + packed->pointers);
-    qb_sample_quant *quant = (qb_sample_quant *)(run->scratch + packed->quant) + index * mr;
-    int32_t *row_start = (int32_t *)(run->scratch + packed->row_start) + index * mr;
+    qb_sample_quant *quant = quants_of(run, index);
+    int32_t *row_start = row_starts_of(run, index);
     *tile = run->tile;
-    tile->rows = rows;
-    tile->inputs = (const int8_t *const *)pointers;
+    tile->inputs = (const int8_t *const *)(run->scratch + packed->pointers);
     tile->workspace = run->scratch + packed->workspace + index * packed->workspace_bytes;
     tile->quant = quant;
     tile->row_start = row_start;
     tile->rows_start = packed->weight_zero != 0;
     tile->sums = (int32_t *)(void *)(run->scratch + packed->parted) + index * mr * packed->kernel->nr;
     memset(row_start, 0, mr * sizeof *row_start);
-    for (size_t r = 0; run->samples != NULL && r < rows; r++) {
-        quant[r] = tile->bound ? (qb_sample_quant){1.0f, 0} : run->samples[(first + r) / run->sample_pixels];
+    for (size_t r = 0; tile->bound && r < mr; r++) quant[r] = (qb_sample_quant){1.0f, 0};
+}
+
+/* Fills in tile number `index` of a block, all but its columns and where they go: `rows` rows from pixel `first`. */
+static void pack_tile(const gemm_run *run, size_t index, size_t first, size_t rows, qb_tile_s8 *tile)
+{
+    const qb_packed_s8 *packed = run->packed;
+    const size_t mr = packed->kernel->mr;
+    tile->rows = rows;
+    for (size_t r = 0; run->samples != NULL && !tile->bound && r < rows; r++) {
+        quants_of(run, index)[r] = run->samples[(first + r) / run->sample_pixels];
     }
     if (packed->padded) {
         const uint8_t *image = (const uint8_t *)run->scratch + packed->padded_image;
         qb_padded_point(&packed->image, image, first, rows, mr, tile->workspace);
         return;
     }
+    const void **pointers = (const void **)(run->scratch + packed->pointers);
     qb_rows_fill(&packed->rows, run->image, first, rows, pointers, run->scratch + packed->gathered);
-    if (tile->rows_start) start_rows(tile, mr, packed->weight_zero, row_start);
+    if (tile->rows_start) start_rows(tile, mr, packed->weight_zero, row_starts_of(run, index));
     packed->kernel->pack(tile);
 }
 
@@ -153,6 +171,7 @@ static void run_tiles(const qb_step *step, const qb_image *image, const qb_sampl
     qb_tile_s8 *tiles = (qb_tile_s8 *)(void *)((char *)step->scratch + packed->records);
     char *y = step->out[0]->data;
     if (packed->padded) qb_padded_fill(&packed->image, image, (uint8_t *)step->scratch + packed->padded_image);
+    for (size_t i = 0; i < packed->tiles; i++) begin_tile(&run, i, &tiles[i]);
     for (size_t first = 0; first < pixels; first += block_rows, y += block_rows * row_bytes) {
         const size_t rows = pixels - first < block_rows ? pixels - first : block_rows;
         const block block = {tiles, (rows + mr - 1) / mr, rows, y, row_bytes};
