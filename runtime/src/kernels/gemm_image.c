@@ -4,9 +4,9 @@
 
 enum { SIGN = 0x80, SLACK = 64 };
 
-qb_padded qb_padded_plan(const qb_linear_shape *s)
+qb_padded qb_padded_plan(const qb_linear_shape *s, const qb_loops *loops)
 {
-    qb_padded p = {.shape = s};
+    qb_padded p = {.shape = s, .loops = loops};
     p.wide = (size_t)(s->out_w - 1) * (size_t)s->stride_w + (size_t)s->filter_w;
     p.high = (size_t)(s->out_h - 1) * (size_t)s->stride_h + (size_t)(s->filter_h - 1) * (size_t)s->dilation_h + 1;
     p.line = p.wide * (size_t)s->in_c;
@@ -23,7 +23,7 @@ static void fill_line(const qb_padded *p, const int8_t *from, uint8_t padding, u
     const size_t room = p->wide - left, inside = (size_t)s->in_w < room ? (size_t)s->in_w : room;
     memset(to, padding, left * pixel);
     to += left * pixel;
-    for (size_t i = 0; i < inside * pixel; i++) to[i] = (uint8_t)(from[i] ^ SIGN);
+    p->loops->turn_signs(from, inside * pixel, to);
     memset(to + inside * pixel, padding, (room - inside) * pixel);
 }
 

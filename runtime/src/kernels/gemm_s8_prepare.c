@@ -80,13 +80,13 @@ static size_t choose_block(const qb_packed_s8 *packed)
 
 /* Windows are read in a padded image: a filter row counts as one tap. Not single pixels in steps, or in whole units,
  * which are packed as fast. */
-static void plan_image(qb_packed_s8 *packed, const qb_linear_shape *s)
+static void plan_image(qb_packed_s8 *packed, const qb_linear_shape *s, const qb_loops *loops)
 {
     const bool window = s->filter_h * s->filter_w > 1 && s->dilation_w == 1;
     const bool ragged = packed->rows.kind == QB_ROWS_DIRECT && packed->rows.depth % packed->kernel->unit != 0;
     packed->padded = window || ragged;
     if (!packed->padded) return;
-    packed->image = qb_padded_plan(s);
+    packed->image = qb_padded_plan(s, loops);
     packed->rows.taps = (size_t)s->filter_h;
     packed->rows.depth = (size_t)s->filter_w * (size_t)s->in_c;
     packed->rows.pointers_bytes = packed->rows.gathered_bytes = 0;
@@ -122,7 +122,7 @@ bool qb_gemm_s8_prepare(qb_builder *builder, qb_step *step, qb_linear *op)
     packed->padding = padding;
     packed->weight_zero = op->weight_zero + moved;
     packed->rows = qb_rows_plan(&op->shape, sizeof(int8_t), kernel->mr, GRANULE, GATHER_BELOW, kernel->takes_lines);
-    if (kernel->reads_images && packed->weight_zero == 0) plan_image(packed, &op->shape);
+    if (kernel->reads_images && packed->weight_zero == 0) plan_image(packed, &op->shape, qb_builder_isa(builder)->loops);
     packed->block = choose_block(packed);
     if (!size_block(builder, step, packed)) return false;
     plan_parts(packed, op);

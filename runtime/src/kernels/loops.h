@@ -76,6 +76,7 @@ typedef struct qb_loops {
     void (*max_f32)(const qb_window *window, const float *in, float *out);
     void (*average_s8)(const qb_window *window, const int8_t *in, int8_t *out);
     void (*average_f32)(const qb_window *window, const float *in, float *out);
+    void (*turn_signs)(const int8_t *from, size_t count, uint8_t *to); /* every value's sign bit */
     /* The passes of hybrid arithmetic over a sample (hybrid_loops.h). */
     void (*find_range)(const float *x, size_t count, float *smallest, float *largest);
     void (*quantize_sample)(const float *x, size_t count, qb_sample_quant quant, int8_t *q);

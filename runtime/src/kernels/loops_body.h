@@ -54,6 +54,11 @@ static void mul_f32(qb_range_f32 range, const float *a, const float *b, float *o
     INDEPENDENT for (size_t i = 0; i < count; i++) out[i] = qb_clamp_f32(a[i] * b[i], range);
 }
 
+static void turn_signs(const int8_t *from, size_t count, uint8_t *to)
+{
+    INDEPENDENT for (size_t i = 0; i < count; i++) to[i] = (uint8_t)(from[i] ^ INT8_MIN);
+}
+
 enum { CHUNK = 64, SMALL_CHUNK = 16 }; /* channels whose results stay in registers while a window is read */
 
 /* Smaller where the including file has averages of its own for most windows. */
@@ -122,7 +127,7 @@ static qb_weights_range weights_range(const int8_t *weights, size_t count)
 /* The members of which no ISA variant has its own. */
 #define QB_LOOPS_OF_THE_COMPILER                                                                                \
     .add_f32 = add_f32, .mul_f32 = mul_f32, .max_s8 = max_s8, .max_f32 = max_f32, .average_f32 = average_f32,   \
-    .weights_range = weights_range
+    .weights_range = weights_range, .turn_signs = turn_signs
 #define QB_LOOPS                                                                                                \
     {                                                                                                           \
         .add_s8 = add_s8, .mul_s8 = mul_s8, .average_s8 = average_s8, .find_range = qb_find_range,              \
