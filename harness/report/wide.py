@@ -138,15 +138,15 @@ class Notes:
     by_fix: dict[str, list[str]] = field(default_factory=dict)
 
     def mark(self, remarks: Sequence[str]) -> str:
-        """The footnote numbers of these remarks, as the format writes them."""
-        numbers = []
+        """The footnote numbers of these remarks in ascending order, as the format writes them."""
+        numbers = set()
         for remark in remarks:
             fix = remark.rpartition("; ")[2]
             alike = self.by_fix.setdefault(fix, [])
             if remark not in alike:
                 alike.append(remark)
-            numbers.append(list(self.by_fix).index(fix) + 1)
-        return self.marks.separator.join(map(self.marks.note, numbers))
+            numbers.add(list(self.by_fix).index(fix) + 1)
+        return self.marks.separator.join(map(self.marks.note, sorted(numbers)))
 
     def lines(self) -> list[str]:
         """The footnotes in the order of their numbers."""

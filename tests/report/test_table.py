@@ -12,8 +12,8 @@ import pytest
 
 from harness.columns import COLUMNS, WIDE, significant
 from harness.errors import UsageError
-from harness.report.table import FORMATS, render
-from harness.report.wide import wide_table
+from harness.report.table import FORMATS, TERMINAL, render
+from harness.report.wide import Notes, wide_table
 from harness.results import Cell, Latency, RunRecord
 
 RUN = RunRecord("2026-01-02T03:04:05+00:00", "0.1.0", "cd" * 32)
@@ -311,3 +311,10 @@ def test_unknown_format_suggests_one():
 )
 def test_three_significant_digits(value, shown):
     assert significant(value) == shown
+
+
+def test_the_numbers_of_footnotes_ascend_and_stand_once():
+    notes = Notes(TERMINAL)
+    assert notes.mark(["hot; cool it"]) == "¹"
+    assert notes.mark(["busy; end it", "hotter; cool it", "hot; cool it"]) == "¹˒²"
+    assert notes.lines() == ["¹ hot; cool it (and 1 more of this kind)", "² busy; end it"]
