@@ -72,7 +72,7 @@ def test_extreme_values_do_not_overflow(value, pair, rows, arch, isa, tmp_path):
 
 
 def nearly_dead_graph(seed: int) -> tuple[Graph, list[np.ndarray]]:
-    """Convolutions with channels of next to no weights, whose scale is tiny and whose bias is about 2^30."""
+    """Convolutions with channels of next to no weights or none: their scale is tiny, their bias about 2^30."""
     rng = np.random.default_rng(seed)
     channels, graph = 21, Graph("nearly_dead")
     graph.tensors["x"] = Tensor("x", (1, 6, 5, channels), S8, None, Quantization(0.02, 3))
@@ -88,10 +88,10 @@ def nearly_dead_graph(seed: int) -> tuple[Graph, list[np.ndarray]]:
         dead = rng.choice(channels, 9, replace=False)
         scale[dead] = 10.0 ** rng.uniform(-9, -7, 9)
         bias[dead] = rng.choice([-1, 1], 9) * rng.integers(2**30 - 2**20, 2**30 + 1, 9)
-        zeros = np.zeros(channels)
-        weights = graph.add_const(
-            f"{name}/w", rng.integers(-127, 128, shape, np.int8), Quantization(scale, zeros, axis)
-        )
+        scale[dead[:4]] = 10.0 ** rng.uniform(-12, -8, 4)
+        values, zeros = rng.integers(-127, 128, shape, np.int8), np.zeros(channels)
+        np.moveaxis(values, axis, 0)[dead[:4]] = 0
+        weights = graph.add_const(f"{name}/w", values, Quantization(scale, zeros, axis))
         biases = graph.add_const(f"{name}/b", bias, Quantization(scale * np.float32(0.02), zeros, 0))
         graph.tensors[name] = Tensor(name, None, S8, None, Quantization(0.05, -7))
         attrs = {"strides": (1, 1), "padding": "SAME"} | ({"multiplier": 1} if axis == 3 else {})

@@ -43,11 +43,11 @@ typedef struct qb_linear {
     qb_range_f32 range;              /* f32, hybrid: the fused activation */
     const int32_t *weight_sums;      /* int8, hybrid: Σ (w − z_w) */
     int32_t largest_magnitude;       /* int8, hybrid: of a channel's Σ |w| */
-    const int32_t *sum_bounds;       /* int8, hybrid: of the sums' magnitudes, bias included */
+    int32_t *sum_bounds;             /* int8, hybrid: of the sums' magnitudes, bias included */
     int32_t largest_sum;             /* the largest of them */
     const float *weight_scales;      /* hybrid */
     const struct qb_loops *loops;    /* hybrid: the ISA variant's, or NULL */
-    const qb_multiplier *factors;    /* int8, int16: s_x·s_w / s_y */
+    qb_multiplier *factors;          /* int8, int16: s_x·s_w / s_y */
     bool rounds_once;                /* int8: a fully connected layer, see qb_requantize */
     int32_t input_zero, output_zero; /* int8 */
     int32_t weight_zero;             /* int8: not 0 in files that were uint8 */
@@ -65,13 +65,17 @@ static inline int32_t qb_multiply_rounding_once(int32_t value, qb_multiplier fac
     return rounded > INT32_MAX ? INT32_MAX : rounded < INT32_MIN ? INT32_MIN : (int32_t)rounded;
 }
 
-/* The int8 tail: a sum, bias included, to an output value. LiteRT's reference kernels round twice in
- * convolutions and once in fully connected layers. */
-static inline int8_t qb_requantize(const qb_linear *op, int32_t channel, int32_t sum)
+/* A sum at the output's scale. LiteRT's reference kernels round twice in convolutions and once in fully connected layers. */
+static inline int32_t qb_scale_sum(const qb_linear *op, int32_t channel, int32_t sum)
 {
     const qb_multiplier factor = op->factors[channel];
-    const int32_t scaled =
-        op->rounds_once ? qb_multiply_rounding_once(sum, factor) : qb_multiply(sum, factor);
+    return op->rounds_once ? qb_multiply_rounding_once(sum, factor) : qb_multiply(sum, factor);
+}
+
+/* The int8 tail: a sum, bias included, to an output value. */
+static inline int8_t qb_requantize(const qb_linear *op, int32_t channel, int32_t sum)
+{
+    const int32_t scaled = qb_scale_sum(op, channel, sum);
     return qb_clamp_s8(qb_clamp(scaled, -32768, 32767) + op->output_zero, op->output_range);
 }
 
@@ -137,7 +141,7 @@ bool qb_linear_window(qb_builder *builder, const qb_step *step, qb_linear_shape 
 
 /* Whether every sum of an int8 layer, shifted left as its factor asks for, stays under 2^31 with half of the last digit
  * that is shifted out: vector tails then add both roundings at once. Channels with next to no weights come close: TFLite's
- * converter and ours let their bias reach 2^30. */
+ * converter and ours let their bias reach 2^30; those with none are no hindrance. */
 bool qb_linear_has_headroom(const qb_linear *op);
 
 #endif
