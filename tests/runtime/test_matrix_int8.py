@@ -72,7 +72,7 @@ def test_extreme_values_do_not_overflow(value, pair, rows, arch, isa, tmp_path):
 
 
 def nearly_dead_graph(seed: int) -> tuple[Graph, list[np.ndarray]]:
-    """Convolutions with channels of next to no weights or none: their scale is tiny, their bias about 2^30."""
+    """Convolutions with channels of next to no weights or none: their scale is tiny, the bias about 2^30."""
     rng = np.random.default_rng(seed)
     channels, graph = 21, Graph("nearly_dead")
     graph.tensors["x"] = Tensor("x", (1, 6, 5, channels), S8, None, Quantization(0.02, 3))

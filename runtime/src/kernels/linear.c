@@ -1,8 +1,5 @@
 #include "linear.h"
 
-#include <stdlib.h>
-#include <string.h>
-
 #include "../isa.h"
 #include "float16.h"
 #include "hybrid.h"
@@ -98,32 +95,6 @@ static bool set_factors(qb_builder *builder, const qb_step *step, qb_linear *op)
     return true;
 }
 
-static bool is_constant(const qb_linear *op, const int32_t *bias, int32_t channel)
-{
-    return op->sum_bounds[channel] == abs(bias[channel]);
-}
-
-/* Channels without weights, which training leaves behind and whose bias is often near 2^30, get the bias and the factor that
- * give their one output with headroom (qb_linear_has_headroom): four times what this is before its zero point, and 1/4. */
-static bool shrink_constant_channels(qb_builder *builder, qb_linear *op)
-{
-    const size_t channels = (size_t)op->shape.out_c;
-    int32_t *bias = op->bias == NULL ? NULL : qb_alloc_array(builder, channels, sizeof *bias);
-    if (bias == NULL) return op->bias == NULL;
-    memcpy(bias, op->bias, channels * sizeof *bias);
-    op->largest_sum = 0;
-    for (int32_t c = 0; c < op->shape.out_c; c++) {
-        if (is_constant(op, bias, c)) {
-            bias[c] = 4 * qb_clamp(qb_scale_sum(op, c, bias[c]), 2 * INT8_MIN, 2 * INT8_MAX + 1);
-            op->factors[c] = (qb_multiplier){1 << 30, -1};
-            op->sum_bounds[c] = abs(bias[c]);
-        }
-        if (op->sum_bounds[c] > op->largest_sum) op->largest_sum = op->sum_bounds[c];
-    }
-    op->bias = bias;
-    return true;
-}
-
 static bool prepare_s8(qb_builder *builder, qb_step *step, qb_linear *op, int channel_axis)
 {
     const qb_tensor *x = step->in[0], *w = step->in[1], *y = step->out[0];
@@ -134,7 +105,7 @@ static bool prepare_s8(qb_builder *builder, qb_step *step, qb_linear *op, int ch
     op->input_zero = x->zero_point;
     op->output_zero = y->zero_point;
     op->output_range = qb_activation_range_s8(step->node->activation, y);
-    return set_factors(builder, step, op) && shrink_constant_channels(builder, op);
+    return set_factors(builder, step, op) && qb_shrink_constant_channels(builder, op);
 }
 
 /* Largest magnitude of an int64 bias: added to any sum it stays where qb_multiply_s64 can take it. */

@@ -139,6 +139,10 @@ bool qb_linear_prepare(qb_builder *builder, qb_step *step, qb_linear *op, int ch
  * `multiplier` and the channels' relation, from the step's tensors. False after qb_refuse. */
 bool qb_linear_window(qb_builder *builder, const qb_step *step, qb_linear_shape *shape);
 
+/* Gives an int8 layer's channels without weights the bias and the factor that lead to their one output with headroom: four times
+ * what this is before its zero point, and 1/4. False after running out of memory. */
+bool qb_shrink_constant_channels(qb_builder *builder, qb_linear *op);
+
 /* Whether every sum of an int8 layer, shifted left as its factor asks for, stays under 2^31 with half of the last digit
  * that is shifted out: vector tails then add both roundings at once. Channels with next to no weights come close: TFLite's
  * converter and ours let their bias reach 2^30; those with none are no hindrance. */
