@@ -67,6 +67,7 @@ typedef struct qb_depthwise_3x3_s8 {
     bool symmetric; /* no weight may be -128 */
     bool shifts_right; /* only for such factors (qb_requant) */
     uint8_t input_offset; /* what the kernel adds to every input: `start` has its products taken off */
+    const struct qb_depthwise_3x3_s8 *next; /* for layers that this one cannot compute; NULL: none */
 } qb_depthwise_3x3_s8;
 
 typedef struct qb_depthwise_s8 {
@@ -104,8 +105,8 @@ static inline size_t qb_depthwise_blocks(size_t channels)
     return (channels + QB_DEPTHWISE_BLOCK - 1) / QB_DEPTHWISE_BLOCK;
 }
 
-/* Whether a micro-kernel of 3×3 filters can compute the layer; not where there is none. */
-bool qb_depthwise_3x3_fits(const qb_depthwise_3x3_s8 *kernel, const qb_linear *op);
+/* The micro-kernel of 3×3 filters for the layer: `kernel` or one behind it. NULL where none can compute it. */
+const qb_depthwise_3x3_s8 *qb_depthwise_3x3_for(const qb_depthwise_3x3_s8 *kernel, const qb_linear *op);
 
 /* Packs for one: fills row->weights and row->by_channel. False after running out of memory. */
 bool qb_depthwise_3x3_pack(qb_builder *builder, const qb_depthwise_3x3_s8 *kernel, const qb_linear *op,

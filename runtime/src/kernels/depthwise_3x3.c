@@ -3,15 +3,20 @@
 
 enum { TAPS = 9 };
 
-bool qb_depthwise_3x3_fits(const qb_depthwise_3x3_s8 *kernel, const qb_linear *op)
+static bool fits(const qb_depthwise_3x3_s8 *kernel, const qb_linear *op)
 {
-    if (kernel == NULL) return false;
     if (kernel->shifts_right && op->weight_scales == NULL && !qb_shifts_right(op)) return false;
     const qb_linear_shape *s = &op->shape;
     const int lowest = kernel->symmetric ? -INT8_MAX : INT8_MIN;
     return s->filter_h == 3 && s->filter_w == 3 && s->dilation_h == 1 && s->dilation_w == 1 && s->stride_w <= 2 &&
            (size_t)s->in_c >= kernel->block && op->lowest_weight - op->weight_zero >= lowest &&
            op->highest_weight - op->weight_zero <= INT8_MAX;
+}
+
+const qb_depthwise_3x3_s8 *qb_depthwise_3x3_for(const qb_depthwise_3x3_s8 *kernel, const qb_linear *op)
+{
+    while (kernel != NULL && !fits(kernel, op)) kernel = kernel->next;
+    return kernel;
 }
 
 bool qb_depthwise_3x3_pack(qb_builder *builder, const qb_depthwise_3x3_s8 *kernel, const qb_linear *op,

@@ -198,6 +198,8 @@ static void run_row(const qb_depthwise_row_s8 *row)
     run_blocks(row, (size_t[]){block, block}, (size_t[]){before, pixels - 1}, 1);
 }
 
+extern const qb_depthwise_3x3_s8 qb_depthwise_3x3_s8_avx2;
+
 const qb_depthwise_3x3_s8 qb_depthwise_3x3_s8_avx512vnni = {
     .name = "depthwise_3x3_s8_avx512vnni",
     .row = run_row,
@@ -206,4 +208,5 @@ const qb_depthwise_3x3_s8 qb_depthwise_3x3_s8_avx512vnni = {
     .block_bytes = FILTER * HALF * LANE,
     .order = order,
     .input_offset = SHIFT,
+    .next = &qb_depthwise_3x3_s8_avx2, /* 16 to 31 channels */
 };

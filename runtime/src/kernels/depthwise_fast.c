@@ -243,7 +243,7 @@ bool qb_depthwise_prepare(qb_builder *builder, qb_step *step, qb_linear *op)
     if (!f32) memset(padding, op->input_zero, channels);
     packed->s8 = f32 ? NULL : isa->depthwise_s8;
     packed->f32 = f32 ? isa->depthwise_f32 : NULL;
-    packed->s8_3x3 = !f32 && qb_depthwise_3x3_fits(isa->depthwise_3x3_s8, op) ? isa->depthwise_3x3_s8 : NULL;
+    packed->s8_3x3 = f32 ? NULL : qb_depthwise_3x3_for(isa->depthwise_3x3_s8, op);
     packed->padding = padding;
     const uint64_t before = step->node->arithmetic == QB_ARITH_HYBRID ? qb_hybrid_scratch(s) : 0;
     packed->pointers = (size_t)before;
