@@ -215,6 +215,7 @@ static void point_at_windows(const qb_rows *rows, const qb_image *image, const p
         const char *tap = left;
         for (size_t kx = 0; kx < across; kx++, pointers += rows->mr, tap += (size_t)s->dilation_w * value) {
             const char *at = tap;
+#pragma clang loop vectorize(disable) unroll(disable) /* they are few */
             for (size_t i = 0; i < count; i++, at += step) pointers[i] = at;
         }
     }
