@@ -45,19 +45,18 @@ def run(draft: Draft, headroom: float = 0.2) -> Draft:
     graph = draft.graph.clone()
     found = pairs(graph)
     seen = draft.learned.channels(draft.graph, [pair.tensor for pair in found])
-    magnitudes = {pair.tensor: seen[pair.tensor].magnitude for pair in found}
-    products = {name: np.ones(len(magnitude)) for name, magnitude in magnitudes.items()}
+    products = {pair.tensor: np.ones(len(seen[pair.tensor].magnitude)) for pair in found}
     for _ in range(MAX_ROUNDS):
         moved = 0.0
         for pair in found:
             product = products[pair.tensor]
-            factors = _factors(graph, pair, magnitudes[pair.tensor], draft.choices.one_scale)
+            magnitude = seen[pair.tensor].magnitude / product
+            factors = _factors(graph, pair, magnitude, draft.choices.one_scale)
             factors = np.clip(factors * product, 1 / LARGEST, LARGEST) / product
             if pair.limit == RELU6:
-                factors = _below_six(factors, magnitudes[pair.tensor], headroom)
+                factors = _below_six(factors, magnitude, headroom)
             _apply(graph, pair, factors)
             products[pair.tensor] = product * factors
-            magnitudes[pair.tensor] = magnitudes[pair.tensor] / factors
             moved = max(moved, float(np.abs(np.log(factors)).max()))
         if moved < SETTLED:
             break
