@@ -8,12 +8,11 @@
 
 enum { MR = 6, NR = 16, VECTOR = 8, MOST = 3 }; /* columns of a register; registers of a row at most */
 
-/* Rows of fewer columns than the sums have. `from` is as the rows are, but `step` values apart. */
-static __attribute__((noinline)) void copy_rows(const qb_tile_f32 *tile, size_t first, size_t column, const float *from,
-                                                size_t step)
+/* `rows` rows of fewer columns than the sums have. `from` is as the rows are, but `step` values apart. */
+static __attribute__((noinline)) void copy_rows(const qb_tile_f32 *tile, size_t column, float *out, size_t rows,
+                                                const float *from, size_t step)
 {
-    float *out = tile->out + first * tile->out_stride + column;
-    for (size_t r = first; r < tile->rows; r++, out += tile->out_stride, from += step) {
+    for (size_t r = 0; r < rows; r++, out += tile->out_stride, from += step) {
         memcpy(out, from, (tile->end_column - column) * sizeof *out);
     }
 }
@@ -48,9 +47,10 @@ static inline __attribute__((always_inline)) void multiply(const qb_tile_f32 *ti
         }
     }
     _Alignas(32) float buffer[MR * NR];
+    const size_t left = tile->rows - first, stored = left < rows ? left : rows;
     const bool whole = tile->end_column - column >= vectors * VECTOR;
-    const size_t step = whole ? tile->out_stride : vectors * VECTOR, stored = whole ? tile->rows - first : rows;
-    float *to = whole ? tile->out + first * step + column : buffer;
+    const size_t step = whole ? tile->out_stride : vectors * VECTOR;
+    float *out = tile->out + first * tile->out_stride + column, *to = whole ? out : buffer;
     const qb_range_f32 range = tile->range;
 #pragma unroll
     for (size_t r = 0; r < rows; r++, to += step) {
@@ -59,7 +59,7 @@ static inline __attribute__((always_inline)) void multiply(const qb_tile_f32 *ti
             if (r < stored) _mm256_storeu_ps(to + v * VECTOR, qb_clamp_avx2(sums[r][v], range));
         }
     }
-    if (!whole) copy_rows(tile, first, column, buffer, step);
+    if (!whole) copy_rows(tile, column, out, stored, buffer, step);
 }
 
 static void run_tile(const qb_tile_f32 *tile)
