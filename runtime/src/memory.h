@@ -17,7 +17,8 @@ typedef struct qb_memory {
 /* Pages of large blocks that are never touched stay unused. Both return NULL where there is no memory, or the limit is reached. */
 void *qb_memory_alloc(qb_memory *memory, size_t bytes);
 
-/* The same from chunks of huge pages, while they come fast, for much that is small and all used: a page fault each 2 MB instead of each 4 kB. */
+/* The same from chunks of huge pages, while they come fast, for much that is small and all used: a page fault each 2 MB
+ * instead of each 4 kB. */
 void *qb_memory_take(qb_memory *memory, size_t bytes);
 
 void qb_memory_free(qb_memory *memory);

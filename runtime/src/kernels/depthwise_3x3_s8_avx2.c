@@ -177,5 +177,5 @@ const qb_depthwise_3x3_s8 qb_depthwise_3x3_s8_avx2 = {
     .block = BLOCK,
     .ahead = AHEAD,
     .shifts_right = true,
-    .order = (const uint8_t[]){0, 1, 2, 3, 8, 9, 10, 11, 4, 5, 6, 7, 12, 13, 14, 15},
+    .order = order,
 };

@@ -68,8 +68,9 @@ enum { AVERAGE_CHUNK = SMALL_CHUNK };
 enum { AVERAGE_CHUNK = CHUNK };
 #endif
 
-/* Defines a loop over a window, of whose channels up to `most` are a chunk. A chunk of `acc_type` accumulators starts as `start`, takes `step` for every pixel of
- * the window, where v is the pixel's value and acc the accumulator, and ends as `end`. */
+/* Defines a loop over a window, of whose channels up to `most` are a chunk. A chunk of `acc_type` accumulators starts as
+ * `start`, takes `step` for every pixel of the window, where v is the pixel's value and acc the accumulator, and ends as
+ * `end`. */
 #define WINDOW_LOOP(name, type, acc_type, most, start, step, end)                                               \
     static inline __attribute__((always_inline)) void name##_chunk(const qb_window *w, const type *in, type *out,  \
                                                                    const size_t channels)                       \
