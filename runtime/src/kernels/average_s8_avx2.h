@@ -15,20 +15,20 @@
 enum { QB_FEW_LEAST = 2, QB_FEW_MOST = 127, QB_FEW_LANES = 16, QB_FEW_VECTORS = 4 };
 
 /* What a window's sums start at and are divided by. */
-typedef struct qb_few_avx2 {
+typedef struct qb_few {
     __m256i start; /* 128 and a half for each pixel */
     __m256i multiplier;
     __m128i shift;
     bool ties_away; /* from zero: negative ones go down */
     __m256i min, max;
-} qb_few_avx2;
+} qb_few;
 
-static inline qb_few_avx2 qb_few_of(const qb_window *w)
+static inline qb_few qb_few_of(const qb_window *w)
 {
     const int n = (int)(w->rows * w->columns);
     int shift = 0;
     while (2 << shift < n) shift++;
-    return (qb_few_avx2){
+    return (qb_few){
         .start = _mm256_set1_epi16((int16_t)(128 * n + n / 2)),
         .multiplier = _mm256_set1_epi16((int16_t)(((1 << (16 + shift)) + n - 1) / n)),
         .shift = _mm_cvtsi32_si128(shift),
@@ -38,14 +38,14 @@ static inline qb_few_avx2 qb_few_of(const qb_window *w)
     };
 }
 
-static inline __m256i qb_divide_few(__m256i sum, const qb_few_avx2 *few)
+static inline __m256i qb_divide_few(__m256i sum, const qb_few *few)
 {
     if (few->ties_away) sum = _mm256_add_epi16(sum, _mm256_cmpgt_epi16(few->start, sum));
     return _mm256_srl_epi16(_mm256_mulhi_epu16(sum, few->multiplier), few->shift);
 }
 
 /* Two vectors of averages, above -128, as bytes. */
-static inline __m256i qb_few_bytes(__m256i low, __m256i high, const qb_few_avx2 *few)
+static inline __m256i qb_few_bytes(__m256i low, __m256i high, const qb_few *few)
 {
     const __m256i packed = _mm256_packus_epi16(qb_divide_few(low, few), qb_divide_few(high, few));
     const __m256i bytes = _mm256_xor_si256(_mm256_permute4x64_epi64(packed, 0xD8), _mm256_set1_epi8(INT8_MIN));
@@ -53,7 +53,7 @@ static inline __m256i qb_few_bytes(__m256i low, __m256i high, const qb_few_avx2 
 }
 
 /* Sixteen channels `vectors` times, which is a constant wherever this is inlined. */
-static inline __attribute__((always_inline)) void qb_average_few(const qb_window *w, const qb_few_avx2 *few,
+static inline __attribute__((always_inline)) void qb_average_few(const qb_window *w, const qb_few *few,
                                                                  const int8_t *in, int8_t *out, const size_t vectors)
 {
     __m256i sums[QB_FEW_VECTORS];
@@ -76,26 +76,6 @@ static inline __attribute__((always_inline)) void qb_average_few(const qb_window
     }
 }
 
-/* Whether qb_average_channels can. */
-static inline bool qb_is_few(const qb_window *w)
-{
-    const size_t pixels = w->rows * w->columns;
-    return pixels >= QB_FEW_LEAST && pixels <= QB_FEW_MOST && w->channels >= QB_FEW_LANES;
-}
-
-/* All channels of a window; the last sixteen again where they are no whole number of sixteens. */
-static inline void qb_average_channels(const qb_window *window, const int8_t *in, int8_t *out)
-{
-    const qb_window w = *window;
-    const qb_few_avx2 few = qb_few_of(&w);
-    size_t c = 0;
-    for (; c + QB_FEW_VECTORS * QB_FEW_LANES <= w.channels; c += QB_FEW_VECTORS * QB_FEW_LANES) {
-        qb_average_few(&w, &few, in + c, out + c, QB_FEW_VECTORS);
-    }
-    for (; c < w.channels; c += QB_FEW_LANES) {
-        const size_t last = w.channels - QB_FEW_LANES, first = c < last ? c : last;
-        qb_average_few(&w, &few, in + first, out + first, 1);
-    }
-}
+#include "average_few.h"
 
 #endif

@@ -16,19 +16,19 @@
 enum { QB_FEW_LEAST = 2, QB_FEW_MOST = 63, QB_FEW_LANES = 16, QB_FEW_VECTORS = 4 };
 
 /* What a window's sums start at and are divided by. */
-typedef struct qb_few_neon {
+typedef struct qb_few {
     int16x8_t start; /* 128 and a half for each pixel */
     int16x8_t multiplier, shift;
     bool ties_away; /* from zero: negative ones go down */
     int8x16_t min, max;
-} qb_few_neon;
+} qb_few;
 
-static inline qb_few_neon qb_few_of(const qb_window *w)
+static inline qb_few qb_few_of(const qb_window *w)
 {
     const int n = (int)(w->rows * w->columns);
     int shift = 0;
     while (2 << shift < n) shift++;
-    return (qb_few_neon){
+    return (qb_few){
         .start = vdupq_n_s16((int16_t)(128 * n + n / 2)),
         .multiplier = vdupq_n_s16((int16_t)(((1 << (15 + shift)) + n - 1) / n)),
         .shift = vdupq_n_s16((int16_t)-shift),
@@ -38,14 +38,14 @@ static inline qb_few_neon qb_few_of(const qb_window *w)
     };
 }
 
-static inline uint8x8_t qb_divide_few(int16x8_t sum, const qb_few_neon *few)
+static inline uint8x8_t qb_divide_few(int16x8_t sum, const qb_few *few)
 {
     if (few->ties_away) sum = vaddq_s16(sum, vreinterpretq_s16_u16(vcltq_s16(sum, few->start)));
     return vmovn_u16(vreinterpretq_u16_s16(vshlq_s16(vqdmulhq_s16(sum, few->multiplier), few->shift)));
 }
 
 /* Sixteen channels `vectors` times, which is a constant wherever this is inlined. */
-QB_NEON_INLINE void qb_average_few(const qb_window *w, const qb_few_neon *few, const int8_t *in, int8_t *out,
+QB_NEON_INLINE void qb_average_few(const qb_window *w, const qb_few *few, const int8_t *in, int8_t *out,
                                    const size_t vectors)
 {
     int16x8_t low[QB_FEW_VECTORS], high[QB_FEW_VECTORS];
@@ -70,26 +70,6 @@ QB_NEON_INLINE void qb_average_few(const qb_window *w, const qb_few_neon *few, c
     }
 }
 
-/* Whether qb_average_channels can. */
-static inline bool qb_is_few(const qb_window *w)
-{
-    const size_t pixels = w->rows * w->columns;
-    return pixels >= QB_FEW_LEAST && pixels <= QB_FEW_MOST && w->channels >= QB_FEW_LANES;
-}
-
-/* All channels of a window; the last sixteen again where they are no whole number of sixteens. */
-static inline void qb_average_channels(const qb_window *window, const int8_t *in, int8_t *out)
-{
-    const qb_window w = *window;
-    const qb_few_neon few = qb_few_of(&w);
-    size_t c = 0;
-    for (; c + QB_FEW_VECTORS * QB_FEW_LANES <= w.channels; c += QB_FEW_VECTORS * QB_FEW_LANES) {
-        qb_average_few(&w, &few, in + c, out + c, QB_FEW_VECTORS);
-    }
-    for (; c < w.channels; c += QB_FEW_LANES) {
-        const size_t last = w.channels - QB_FEW_LANES, first = c < last ? c : last;
-        qb_average_few(&w, &few, in + first, out + first, 1);
-    }
-}
+#include "average_few.h"
 
 #endif
