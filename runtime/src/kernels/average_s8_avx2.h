@@ -1,38 +1,30 @@
-/* int8 averages over windows of few pixels on AVX2, in 16 bits: sums of values less -128 stay under 2^15, and their
- * quotient is a product's upper half.
- *
- * floor(t / n) = floor(t · m / 2^(16 + shift)) with m = ceil(2^(16 + shift) / n) and 2^shift the largest power of two
- * under n: m fits 16 bits, and is too large by e / n with e < n, which changes nothing as long as t · e < 2^(16 + shift).
- * t < 256 · n, so that holds for n < 128.
- */
+/* int8 averages over windows of few pixels on AVX2 (average_quotient.h): sums stay under 2^15, and VPMULHUW multiplies. */
 #ifndef QB_AVERAGE_S8_AVX2_H
 #define QB_AVERAGE_S8_AVX2_H
 
 #include <immintrin.h>
 
-#include "loops.h"
+#include "average_quotient.h"
 
 enum { QB_FEW_LEAST = 2, QB_FEW_MOST = 127, QB_FEW_LANES = 16, QB_FEW_VECTORS = 4 };
 
-/* What a window's sums start at and are divided by. */
+/* A window's quotient and range, in all lanes. */
 typedef struct qb_few {
-    __m256i start; /* 128 and a half for each pixel */
+    __m256i start;
     __m256i multiplier;
     __m128i shift;
-    bool ties_away; /* from zero: negative ones go down */
+    bool ties_away;
     __m256i min, max;
 } qb_few;
 
 static inline qb_few qb_few_of(const qb_window *w)
 {
-    const int n = (int)(w->rows * w->columns);
-    int shift = 0;
-    while (2 << shift < n) shift++;
+    const qb_quotient q = qb_quotient_of(w, 16);
     return (qb_few){
-        .start = _mm256_set1_epi16((int16_t)(128 * n + n / 2)),
-        .multiplier = _mm256_set1_epi16((int16_t)(((1 << (16 + shift)) + n - 1) / n)),
-        .shift = _mm_cvtsi32_si128(shift),
-        .ties_away = n % 2 == 0 && !w->half_up,
+        .start = _mm256_set1_epi16(q.start),
+        .multiplier = _mm256_set1_epi16(q.multiplier),
+        .shift = _mm_cvtsi32_si128(q.shift),
+        .ties_away = q.ties_away,
         .min = _mm256_set1_epi8((int8_t)w->range_s8.min),
         .max = _mm256_set1_epi8((int8_t)w->range_s8.max),
     };

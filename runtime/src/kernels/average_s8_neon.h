@@ -1,38 +1,30 @@
-/* int8 averages over windows of few pixels on NEON, in int16: sums of values less -128 stay under 2^14, and their
- * quotient is a product's upper half.
- *
- * floor(t / n) = floor(t · m / 2^(15 + shift)) with m = ceil(2^(15 + shift) / n) and 2^shift the largest power of two
- * under n: m fits SQDMULH, and is too large by e / n with e < n, which changes nothing as long as t · e < 2^(15 + shift).
- * t < 256 · n, so that holds for n < 64.
- */
+/* int8 averages over windows of few pixels on NEON (average_quotient.h): int16 sums stay under 2^14, and SQDMULH multiplies. */
 #ifndef QB_AVERAGE_S8_NEON_H
 #define QB_AVERAGE_S8_NEON_H
 
 #include <arm_neon.h>
 
-#include "loops.h"
+#include "average_quotient.h"
 #include "tail_neon.h"
 
 enum { QB_FEW_LEAST = 2, QB_FEW_MOST = 63, QB_FEW_LANES = 16, QB_FEW_VECTORS = 4 };
 
-/* What a window's sums start at and are divided by. */
+/* A window's quotient and range, in all lanes. */
 typedef struct qb_few {
-    int16x8_t start; /* 128 and a half for each pixel */
+    int16x8_t start;
     int16x8_t multiplier, shift;
-    bool ties_away; /* from zero: negative ones go down */
+    bool ties_away;
     int8x16_t min, max;
 } qb_few;
 
 static inline qb_few qb_few_of(const qb_window *w)
 {
-    const int n = (int)(w->rows * w->columns);
-    int shift = 0;
-    while (2 << shift < n) shift++;
+    const qb_quotient q = qb_quotient_of(w, 15);
     return (qb_few){
-        .start = vdupq_n_s16((int16_t)(128 * n + n / 2)),
-        .multiplier = vdupq_n_s16((int16_t)(((1 << (15 + shift)) + n - 1) / n)),
-        .shift = vdupq_n_s16((int16_t)-shift),
-        .ties_away = n % 2 == 0 && !w->half_up,
+        .start = vdupq_n_s16(q.start),
+        .multiplier = vdupq_n_s16(q.multiplier),
+        .shift = vdupq_n_s16((int16_t)-q.shift),
+        .ties_away = q.ties_away,
         .min = vdupq_n_s8((int8_t)w->range_s8.min),
         .max = vdupq_n_s8((int8_t)w->range_s8.max),
     };

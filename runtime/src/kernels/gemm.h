@@ -115,6 +115,27 @@ bool qb_gemm_prepare(qb_builder *builder, qb_step *step, qb_linear *op);
 bool qb_gemm_s8_prepare(qb_builder *builder, qb_step *step, qb_linear *op);  /* int8 and hybrid */
 bool qb_gemm_f32_prepare(qb_builder *builder, qb_step *step, qb_linear *op); /* f32 and f16 */
 
+/* Bytes from a packed row of `bytes` to the next in the workspace of a kernel with a `unit`. */
+static inline size_t qb_gemm_row_step(uint64_t bytes, size_t unit)
+{
+    return (size_t)((bytes + unit - 1) / unit | 1) * unit;
+}
+
+/* Bytes of the pointers to mr rows with which the workspace of a kernel that reads images begins. */
+static inline size_t qb_gemm_pointers(size_t mr)
+{
+    return (size_t)qb_round_up(mr * sizeof(void *), QB_ALIGNMENT);
+}
+
+/* Points at where `pack` is to copy a tile's rows, behind the pointers; returns these. */
+static inline uint8_t **qb_gemm_place_rows(const qb_tile_s8 *tile, size_t mr, size_t kr, size_t unit)
+{
+    const size_t step = qb_gemm_row_step(tile->taps * qb_round_up(tile->depth, kr), unit);
+    uint8_t **pointers = tile->workspace, *row = (uint8_t *)tile->workspace + qb_gemm_pointers(mr);
+    for (size_t r = 0; r < mr; r++) pointers[r] = r < tile->rows ? row + r * step : pointers[r - 1];
+    return pointers;
+}
+
 /* How many of the rows that are left the next tile takes: the fewest tiles, and no small one at the end, where a
  * kernel's sums would be too few to hide the latency of its instructions. */
 static inline size_t qb_gemm_rows(size_t left, size_t mr)

@@ -14,13 +14,7 @@
 #include "gemm_finish_avx2.h"
 
 enum { MR = 32, SUMMED = 4, NR = QB_FINISH_COLUMNS, KR = 4, BYTES = 32, UNIT = 64, LINE = 64 };
-enum { POINTERS = MR * sizeof(void *), WIDE = 4 /* registers of a group of depths */ };
-
-/* Bytes from a row to the next in the workspace. */
-static size_t line_of(const qb_tile_s8 *tile)
-{
-    return (tile->taps * qb_round_up(tile->depth, KR) + UNIT - 1) / UNIT * UNIT | UNIT;
-}
+enum { WIDE = 4 }; /* registers of a group of depths */
 
 /* `bytes` is a constant wherever this is inlined. */
 static inline __attribute__((always_inline)) void shift(const int8_t *from, const size_t bytes, uint8_t *to)
@@ -46,10 +40,8 @@ static void copy_row(const qb_tile_s8 *tile, size_t row, uint8_t *to)
 
 static void pack_tile(const qb_tile_s8 *tile)
 {
-    const size_t line = line_of(tile);
-    uint8_t **pointers = tile->workspace, *row = (uint8_t *)tile->workspace + POINTERS;
-    for (size_t r = 0; r < MR; r++) pointers[r] = r < tile->rows ? row + r * line : pointers[r - 1];
-    for (size_t r = 0; r < tile->rows; r++) copy_row(tile, r, pointers[r]);
+    uint8_t **rows = qb_gemm_place_rows(tile, MR, KR, UNIT);
+    for (size_t r = 0; r < tile->rows; r++) copy_row(tile, r, rows[r]);
 }
 
 /* To [depth / 4][half of the columns][mask, weights], and what the constants come to behind them. */

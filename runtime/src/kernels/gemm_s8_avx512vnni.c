@@ -7,13 +7,7 @@
  */
 #include "gemm_finish_avx512.h"
 
-enum { MR = 14, NR = QB_FINISH_PANEL, KR = 4, CHUNK = 64, POINTERS = 128 /* bytes */ };
-
-/* Bytes from a row to the next in the workspace. */
-static inline size_t line_of(const qb_tile_s8 *tile)
-{
-    return (tile->taps * qb_round_up(tile->depth, KR) + CHUNK - 1) / CHUNK * CHUNK | CHUNK;
-}
+enum { MR = 14, NR = QB_FINISH_PANEL, KR = 4, CHUNK = 64 };
 
 /* One row's taps, each padded to a multiple of KR with bytes that meet zero weights. What is stored behind a tap the
  * next one's bytes replace, or the next row's. */
@@ -97,10 +91,8 @@ static inline __attribute__((always_inline)) void multiply_rows(const qb_tile_s8
 
 static void pack_tile(const qb_tile_s8 *tile)
 {
-    const size_t line = line_of(tile);
-    uint8_t **pointers = tile->workspace, *row = (uint8_t *)tile->workspace + POINTERS;
-    for (size_t r = 0; r < MR; r++) pointers[r] = r < tile->rows ? row + r * line : pointers[r - 1];
-    for (size_t r = 0; r < tile->rows; r++) copy_row(tile, r, pointers[r]);
+    uint8_t **rows = qb_gemm_place_rows(tile, MR, KR, CHUNK);
+    for (size_t r = 0; r < tile->rows; r++) copy_row(tile, r, rows[r]);
 }
 
 /* Asks for the lines where the next tile's outputs go, once for each line: those of large images are not in the cache, and

@@ -55,9 +55,10 @@ static uint64_t lay_out_scratch(qb_packed_s8 *packed, const qb_linear *op, bool 
 static bool size_block(qb_builder *builder, const qb_step *step, qb_packed_s8 *packed)
 {
     const qb_gemm_s8 *kernel = packed->kernel;
-    const uint64_t depth = qb_padded_depth(packed), unit = kernel->unit;
-    const uint64_t row = packed->padded ? 0 : unit > 0 ? ((depth + unit - 1) / unit | 1) * unit : depth;
-    const uint64_t pointers = kernel->reads_images ? qb_round_up(kernel->mr * sizeof(void *), QB_ALIGNMENT) : 0;
+    const uint64_t depth = qb_padded_depth(packed);
+    const size_t unit = kernel->unit;
+    const uint64_t row = packed->padded ? 0 : unit > 0 ? qb_gemm_row_step(depth, unit) : depth;
+    const uint64_t pointers = kernel->reads_images ? qb_gemm_pointers(kernel->mr) : 0;
     const uint64_t bytes = qb_round_up(pointers + kernel->expand * kernel->mr * row + QB_GEMM_SLACK, QB_ALIGNMENT);
     if (bytes > INT32_MAX) return qb_refuse(builder, step, "needs more than 2 GB of scratch memory");
     const size_t all = (qb_linear_pixels(packed->rows.shape) + kernel->mr - 1) / kernel->mr;
